@@ -1,0 +1,64 @@
+"""Files that are either whole or absent: write to a temporary name, then rename. And their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+
+#: Double suffixes that belong together when a stem is taken.
+COMPOUND_SUFFIXES = (".nii.gz", ".seg.nrrd")
+
+
+def stem(path: str | os.PathLike[str]) -> str:
+    """Return the file name without its extension (``scan.nii.gz`` -> ``scan``; a folder keeps its name)."""
+    name = Path(path).name
+    for suffix in COMPOUND_SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name if Path(path).is_dir() else Path(name).stem
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that becomes ``path`` only if the block ends without an error.
+
+    The temporary name is hidden and keeps the extension, so that writers that look at it work.
+    On any error, a full disk included, the temporary file is removed and an old ``path`` stays as it was.
+
+    Raises:
+        InputError: the system refused to write (no space, no permission), with the reason.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        raise InputError(f"{target} could not be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write ``value`` as indented JSON; NaN and infinity are refused, since JSON has no word for them."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
