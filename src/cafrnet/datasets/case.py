@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError, UsageError, nearest
-from ..labels import ValueSets
+from ..labels import UNKNOWN, ValueSets
 from ..scan import Scan, read_labels, read_scan
+from .description import Description
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,15 @@ class Case:
         self.sets.check(truth, str(self.labels))
         return truth
 
+    def truth_ids(self) -> frozenset[int]:
+        """Return the ids that the truth marks: the principal ids of its values, without 0 and unknown.
+
+        Raises:
+            InputError: as :meth:`read_truth`.
+        """
+        values = np.flatnonzero(np.bincount(self.read_truth().ravel()))
+        return frozenset(self.sets.values[int(v)][0] for v in values) - {0, UNKNOWN}
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -73,6 +83,7 @@ class Dataset:
         sets: what the truth's values stand for.
         licence: as the dataset states it, for the model card; empty when unknown.
         citation: likewise.
+        orphans: label files that no image belongs to.
     """
 
     name: str
@@ -81,6 +92,14 @@ class Dataset:
     sets: ValueSets
     licence: str = ""
     citation: str = ""
+    orphans: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(
+        cls, root: Path, about: Description, cases: tuple[Case, ...], orphans: Iterable[Path] = ()
+    ) -> Dataset:
+        """Put together what an adapter found."""
+        return cls(about.name, root, cases, about.sets, about.licence, about.citation, tuple(orphans))
 
     def __iter__(self) -> Iterator[Case]:
         return iter(self.cases)
