@@ -1,0 +1,10 @@
+"""The other wing: everything that imports PyTorch. The runtime never imports it."""
+
+from ..errors import MissingExtraError
+
+try:
+    import lightning  # noqa: F401
+    import monai  # noqa: F401
+    import torch  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError("Training", "train") from error

@@ -1,0 +1,103 @@
+"""Names of networks, and any network by its import path. The only place that compares model names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...errors import UsageError, nearest
+from ..types import Output
+from .cafr_net import CAFRNet
+from .cost import count_macs, count_parameters
+
+#: name -> class. A model takes ``in_channels`` and ``num_classes`` besides its own arguments.
+REGISTRY: Mapping[str, Callable[..., nn.Module]] = {"cafr_net": CAFRNet}
+
+#: What the arguments "input channels" and "output classes" are called in other libraries.
+_IN_NAMES = ("in_channels", "in_chans", "input_channels")
+_OUT_NAMES = ("num_classes", "out_channels", "out_chans", "classes")
+
+
+def build_model(
+    name: str, *, in_channels: int = 1, num_classes: int = 20, args: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """Build a network by its registered name or by the import path of its class.
+
+    Args:
+        name: ``"cafr_net"``, or for example ``"monai.networks.nets.BasicUNetPlusPlus"``.
+        in_channels, num_classes: handed over under whatever name the class has for them.
+        args: further arguments of the class. A two-dimensional network is asked for by
+            ``spatial_dims=2`` where the class has such an argument.
+
+    Raises:
+        UsageError: unknown name (the nearest is named), or arguments that the class refuses.
+    """
+    factory = REGISTRY.get(name) or _import(name)
+    accepted = inspect.signature(factory).parameters
+    arguments = dict(args or {})
+    for value, names in ((in_channels, _IN_NAMES), (num_classes, _OUT_NAMES)):
+        for argument in names:
+            if argument in accepted:
+                arguments.setdefault(argument, value)
+                break
+    if "spatial_dims" in accepted:
+        arguments.setdefault("spatial_dims", 2)
+    for argument in arguments:
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+        if argument not in accepted and not takes_any:
+            raise UsageError(f"model {name} has no argument {argument!r}{nearest(argument, accepted)}")
+    try:
+        return factory(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"model {name} refused its arguments {arguments}: {error}") from error
+
+
+def _import(path: str) -> Callable[..., nn.Module]:
+    module, _, attribute = path.rpartition(".")
+    if not module:
+        raise UsageError(
+            f"no model {path!r}{nearest(path, REGISTRY)}. Any other network goes by its import path, "
+            "for example monai.networks.nets.BasicUNetPlusPlus"
+        )
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"model {path!r} could not be imported: {error}") from error
+
+
+def normal_output(raw: Any) -> Output:
+    """Turn what a network returned into :class:`Output`.
+
+    A tensor is taken as logits; of a list (deep supervision) the first, full-resolution one counts.
+
+    Raises:
+        UsageError: neither.
+    """
+    if isinstance(raw, Output):
+        return raw
+    if isinstance(raw, torch.Tensor):
+        return Output(raw, {})
+    if isinstance(raw, Sequence) and raw and isinstance(raw[0], torch.Tensor):
+        return Output(raw[0], {})
+    raise UsageError(f"the model returned {type(raw).__name__}; a tensor of logits or an Output was expected")
+
+
+def list_models() -> list[dict[str, Any]]:
+    """Return name, parameters and GMACs (256 x 256 x 1, 20 outputs, CLR off) of every registered model."""
+    rows = []
+    for name in REGISTRY:
+        model = build_model(name).eval()
+        rows.append(
+            {
+                "name": name,
+                "params": count_parameters(model),
+                "gmacs": round(count_macs(model, (1, 1, 256, 256)) / 1e9, 4),
+                "source": (inspect.getdoc(type(model)) or "").splitlines()[0],
+            }
+        )
+    return rows
