@@ -17,9 +17,7 @@ def is_scan(path: Path) -> bool:
     return not path.name.startswith(".") and path.name.lower().endswith(nifti.SUFFIXES)
 
 
-def read_scan(
-    path: str | os.PathLike[str], *, series: str = "auto", pixel_mm: float | None = None
-) -> Scan:
+def read_scan(path: str | os.PathLike[str], *, series: str = "auto", pixel_mm: float | None = None) -> Scan:
     """Read one scan from a file or a DICOM folder.
 
     Args:

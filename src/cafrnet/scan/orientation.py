@@ -46,7 +46,9 @@ def orthonormal(affine: np.ndarray, source: str = "affine") -> np.ndarray:
         raise InputError(f"{source}: its affine is not a finite 4 x 4 matrix; export the scan again")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if (spacing <= 0).any():
-        raise InputError(f"{source}: a voxel spacing of {spacing.min():g} mm came, a positive one was expected")
+        raise InputError(
+            f"{source}: a voxel spacing of {spacing.min():g} mm came, a positive one was expected"
+        )
     directions = affine[:3, :3] / spacing
     if abs(linalg.det(directions)) < 1e-3:
         raise InputError(f"{source}: its affine is singular (two axes point the same way); export it again")
