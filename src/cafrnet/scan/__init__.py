@@ -1,14 +1,16 @@
 """Scans and label maps, from and to files: :func:`read_scan`, :func:`read_labels`, :func:`write_labels`."""
 
-from .formats import is_scan, read_labels, read_scan, write_labels
+from .formats import is_dicom_folder, is_scan, output_suffix, read_labels, read_scan, write_labels
 from .orientation import SagittalFrame, orthonormal, sagittal_frame
 from .scan import Scan
 
 __all__ = [
     "SagittalFrame",
     "Scan",
+    "is_dicom_folder",
     "is_scan",
     "orthonormal",
+    "output_suffix",
     "read_labels",
     "read_scan",
     "sagittal_frame",

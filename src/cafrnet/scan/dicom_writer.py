@@ -26,10 +26,9 @@ from pydicom.valuerep import format_number_as_ds
 
 from ..errors import InputError, UsageError
 from ..files import whole_file
+from .orientation import FLIP_XY
 from .scan import Scan
 
-#: RAS to LPS and back: DICOM's x grows to the left and its y to the back.
-FLIP_XY = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: A fixed moment, since nothing was really acquired and equal calls must give equal bytes.
 DATE, TIME = "20000101", "120000"
 

@@ -2,52 +2,151 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from . import nifti
+from ..errors import InputError, UsageError
 from .scan import Scan
+
+#: How many files of a folder are looked at before it is said to hold no DICOM.
+FILES_LOOKED_AT = 20
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file.
+
+    Attributes:
+        module: the file of this folder that reads it, imported when first needed.
+        suffixes: how its names end, in lower case.
+        options: which options of :func:`read_scan` its ``read`` takes.
+        labels: whether it reads label maps.
+        written: whether label maps are written in it.
+    """
+
+    module: str
+    suffixes: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    labels: bool = True
+    written: bool = False
+
+    @property
+    def code(self) -> Any:
+        """The module with ``read``, and ``read_labels`` and ``write_labels`` where it has them."""
+        return importlib.import_module(f".{self.module}", __package__)
+
+
+NIFTI = Format("nifti", (".nii.gz", ".nii"), written=True)
+DICOM = Format("dicom", (".dcm", ".dicom", ".ima"), options=("series",), labels=False)
+PNG = Format("png", (".png",), options=("pixel_mm",), written=True)
+ITK = Format("itk", (".mha", ".mhd", ".nrrd", ".nhdr"))
+#: Every kind of file, in the order in which names are compared.
+FORMATS = (NIFTI, DICOM, PNG, ITK)
+
+
+def _by_name(path: Path) -> Format | None:
+    name = path.name.lower()
+    return next((f for f in FORMATS if name.endswith(f.suffixes)), None)
+
+
+def _by_content(path: Path) -> Format | None:
+    """Return the format of a folder, or of a file whose name says nothing (DICOM often has no suffix)."""
+    return DICOM if path.is_dir() or _is_dicom(path) else None
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file has the mark of DICOM files: 128 bytes, then DICM."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def is_scan(path: Path) -> bool:
     """Whether the name of this file is one that some reader takes (hidden files never are)."""
-    return not path.name.startswith(".") and path.name.lower().endswith(nifti.SUFFIXES)
+    return not path.name.startswith(".") and _by_name(path) is not None
+
+
+def is_dicom_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds DICOM files itself (not in subfolders), going by its first files."""
+    try:
+        names = sorted(e.name for e in os.scandir(path) if e.is_file() and not e.name.startswith("."))
+    except OSError:
+        return False
+    return "DICOMDIR" in names or any(_is_dicom(Path(path, name)) for name in names[:FILES_LOOKED_AT])
+
+
+def _format_of(path: Path) -> Format:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    found = (_by_name(path) if path.is_file() else None) or _by_content(path)
+    if found is None:
+        known = ", ".join(s for f in FORMATS for s in f.suffixes)
+        raise InputError(f"{path}: not a kind of file that can be read; expected {known} or a DICOM folder")
+    return found
 
 
 def read_scan(path: str | os.PathLike[str], *, series: str = "auto", pixel_mm: float | None = None) -> Scan:
     """Read one scan from a file or a DICOM folder.
 
     Args:
-        path: NIfTI file.
-        series: which series of a DICOM folder: its UID, or ``"auto"``.
-        pixel_mm: pixel size of a PNG, in mm.
+        path: NIfTI, MHA, MHD, NRRD (extra ``itk``), PNG, an enhanced DICOM file, or a DICOM folder, which is
+            searched with its subfolders.
+        series: which series of a DICOM folder: its UID, or ``"auto"``, which prefers sagittal T2.
+        pixel_mm: pixel size of a PNG, in mm; it needs one.
 
     Raises:
         InputError: missing, damaged, of an unknown kind, or not a usable volume.
+        UsageError: an option is missing or does not fit (a PNG without ``pixel_mm``, several series).
+        MissingExtraError: the format needs an extra that is not installed.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
-    if path.name.lower().endswith(nifti.SUFFIXES):
-        return nifti.read(path)
-    raise InputError(f"{path}: not a kind of file that can be read; expected {', '.join(nifti.SUFFIXES)}")
+    kind = _format_of(path)
+    given = {"series": series, "pixel_mm": pixel_mm}
+    scan: Scan = kind.code.read(path, **{name: given[name] for name in kind.options})
+    return scan
 
 
 def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """Read a label map: an integer array of three axes, and its affine.
 
     Raises:
-        InputError: missing, damaged, not whole numbers, or not three-dimensional.
+        InputError: missing, damaged, of an unknown kind, not whole numbers, or not three-dimensional.
+        MissingExtraError: the format needs an extra that is not installed.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    return nifti.read_labels(path)
+    kind = _format_of(path)
+    if not kind.labels:
+        raise InputError(f"{path}: label maps can't be read from DICOM; export it as NIfTI")
+    labels: tuple[np.ndarray, np.ndarray] = kind.code.read_labels(path)
+    return labels
+
+
+def output_suffix(scan: Scan) -> str:
+    """Return how the name of a label map for this scan ends: ``.png`` for a PNG, else ``.nii.gz``."""
+    return ".png" if "png" in scan.header else ".nii.gz"
 
 
 def write_labels(labels: np.ndarray, scan: Scan, path: str | os.PathLike[str]) -> None:
-    """Write a label map with the geometry of its scan; the file is whole or absent."""
-    nifti.write_labels(labels, scan, Path(path))
+    """Write a label map with the geometry of its scan; the file is whole or absent.
+
+    Args:
+        labels: same shape as ``scan.voxels``, values 0 to 255.
+        scan: the scan that the labels belong to.
+        path: ends in ``.nii.gz`` or ``.nii`` for any scan, or in ``.png`` for one that came from a PNG.
+
+    Raises:
+        InputError: another shape, values beyond 255, or the system refused to write.
+        UsageError: another ending.
+    """
+    path = Path(path)
+    kind = _by_name(path)
+    if kind is None or not kind.written:
+        raise UsageError(f"{path}: label maps are written as .nii.gz, .nii or (for a PNG) .png")
+    kind.code.write_labels(labels, scan, path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +15,24 @@ from ..errors import InputError
 from ..files import whole_file
 from .scan import Scan
 
+logger = logging.getLogger(__name__)
+
 SUFFIXES = (".nii.gz", ".nii")
 
 
 def _load(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
     """Return the image and its array, with trailing axes of length 1 removed."""
     try:
+        _check_spacing(path)
         image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):
             raise InputError(f"{path}: a {type(image).__name__} came, a NIfTI file was expected")
-        spacing = np.asarray(image.header["pixdim"][1:4], float)
-        if not np.isfinite(spacing).all() or (spacing <= 0).any():
-            raise InputError(f"{path}: its header gives a voxel spacing of {spacing} mm; it must be positive")
         array = np.asanyarray(image.dataobj)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except nib.filebasedimages.ImageFileError as error:
         raise InputError(f"{path} is not a NIfTI file: {error}") from error
-    except (EOFError, zlib.error, OSError, ValueError) as error:
+    except (EOFError, zlib.error, OSError, ValueError, nib.spatialimages.HeaderDataError) as error:
         raise InputError(f"{path} is damaged or cut short ({error}); copy or export it again") from error
     if array.dtype.names:
         raise InputError(f"{path}: colour voxels ({array.dtype}) came, grey values were expected")
@@ -38,7 +40,51 @@ def _load(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
         array = array[..., 0]
     if array.ndim == 2:
         array = array[..., None]
-    return image, array
+    return image, array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _check_spacing(path: Path) -> None:
+    """Raise InputError where the header as it stands gives a spacing that is not positive.
+
+    nibabel would make a spacing of 0 one millimetre and drop a minus sign, with no more than a log line.
+    """
+    with nib.openers.ImageOpener(str(path)) as file:
+        block = file.read(nib.Nifti2Header.sizeof_hdr)
+    for kind in (nib.Nifti1Header, nib.Nifti2Header):
+        if len(block) >= kind.sizeof_hdr and kind.may_contain_header(block):
+            header = kind(block[: kind.sizeof_hdr], check=False)
+            spacing = np.asarray(header["pixdim"], float)[1 : 1 + min(max(int(header["dim"][0]), 1), 3)]
+            if not np.isfinite(spacing).all() or (spacing <= 0).any():
+                values = " x ".join(f"{s:g}" for s in spacing)
+                raise InputError(
+                    f"{path}: its header gives a voxel spacing of {values} mm; it must be positive"
+                )
+            return
+
+
+def _check_orientation(image: nib.Nifti1Image, path: Path) -> None:
+    """Warn where the header gives no orientation, or two that contradict each other."""
+    header = image.header
+    if header["qform_code"] <= 0 and header["sform_code"] <= 0:
+        axes = "".join(nib.aff2axcodes(image.affine))
+        logger.warning(
+            "%s: its header gives no orientation (q-form and s-form codes are 0); its axes are taken to run "
+            "to %s, so look at the result, left and right above all",
+            path,
+            ", ".join(axes),
+        )
+    elif header["qform_code"] > 0 and header["sform_code"] > 0:
+        try:
+            to_other = np.linalg.inv(image.affine) @ header.get_qform()
+        except (ValueError, np.linalg.LinAlgError):
+            logger.warning("%s: its q-form or s-form is not usable; the s-form counts", path)
+            return
+        corners = np.array([[*c, 1] for c in product(*((0, n - 1) for n in (*image.shape, 1, 1)[:3]))])
+        apart = float(np.linalg.norm((corners @ to_other.T - corners)[:, :3], axis=1).max())
+        if apart > 1:
+            logger.warning(
+                "%s: q-form and s-form differ by up to %.1f voxels; the s-form counts", path, apart
+            )
 
 
 def read(path: Path) -> Scan:
@@ -49,8 +95,12 @@ def read(path: Path) -> Scan:
             positive, or what :class:`Scan` refuses.
     """
     image, array = _load(path)
+    _check_orientation(image, path)
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, and Scan refuses that
+            array = array.astype(np.float32)
     return Scan(
-        array if array.dtype.kind in "uib" else array.astype(np.float32),
+        array,
         image.affine,
         source=str(path),
         shape_on_disk=image.shape,
@@ -76,8 +126,11 @@ def whole_numbers(array: np.ndarray, source: str) -> np.ndarray:
     """
     if array.ndim != 3:
         raise InputError(f"{source}: labels of shape {array.shape} came, three dimensions were expected")
-    whole = array.astype(np.int32) if array.dtype.kind in "fuib" and np.isfinite(array).all() else None
-    if whole is None or (array.dtype.kind == "f" and (whole != array).any()) or whole.min(initial=0) < 0:
+    usable = array.dtype.kind in "fuib" and np.isfinite(array).all()
+    if usable and array.dtype.kind != "b":
+        usable = array.min(initial=0) >= 0 and array.max(initial=0) < 2**31
+    whole = array.astype(np.int32) if usable else None
+    if whole is None or (array.dtype.kind == "f" and (whole != array).any()):
         raise InputError(f"{source}: label values must be whole numbers from 0; this looks like an image")
     return whole
 
@@ -112,10 +165,12 @@ def write_labels(labels: np.ndarray, scan: Scan, path: Path) -> None:
         path: ends in ``.nii.gz`` or ``.nii``.
 
     Raises:
-        InputError: another shape, or the file could not be written.
+        InputError: another shape, values beyond 255, or the file could not be written.
     """
     if labels.shape != scan.voxels.shape:
         raise InputError(f"labels of shape {labels.shape} came for a scan of shape {scan.voxels.shape}")
+    if labels.min() < 0 or labels.max() > 255:
+        raise InputError(f"labels from {labels.min()} to {labels.max()} came; a label map holds 0 to 255")
     on_disk = np.asarray(labels, np.uint8).reshape(scan.shape_on_disk)
     header = geometry_header(scan)
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image

@@ -17,11 +17,13 @@ from ..errors import InputError
 
 logger = logging.getLogger(__name__)
 
+#: RAS to LPS and back: the x of DICOM and ITK grows to the left and their y to the back.
+FLIP_XY = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Axis directions of a sagittal frame: slices to the right, rows to inferior, columns to posterior.
 SAGITTAL_AXES = ("R", "I", "P")
-#: Directions that deviate less than this are rounding, not shear.
+#: Axes whose angle deviates from a right one by less than this: rounding, not shear.
 SILENT_DEG = 0.05
-#: Directions that deviate more than this are not "slightly" off: the scan is refused.
+#: Axes whose angle deviates by more than this are not "slightly" off: the scan is refused.
 LARGEST_REPAIR_DEG = 5.0
 #: A scan is sagittal while no other axis is spaced more than this many times the left-right one.
 LARGEST_SPACING_RATIO = 2.0
@@ -38,8 +40,8 @@ def orthonormal(affine: np.ndarray, source: str = "affine") -> np.ndarray:
         4 x 4 float64; spacing and origin unchanged.
 
     Raises:
-        InputError: wrong shape, not finite, a zero spacing, a singular matrix, or directions more than
-            5 degrees away from orthogonal.
+        InputError: wrong shape, not finite, a zero spacing, a singular matrix, or two axes whose angle is
+            more than 5 degrees away from a right one.
     """
     affine = np.asarray(affine, np.float64)
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
@@ -52,9 +54,8 @@ def orthonormal(affine: np.ndarray, source: str = "affine") -> np.ndarray:
     directions = affine[:3, :3] / spacing
     if abs(linalg.det(directions)) < 1e-3:
         raise InputError(f"{source}: its affine is singular (two axes point the same way); export it again")
-    nearest_directions = linalg.polar(directions)[0]
-    cosines = np.clip((directions * nearest_directions).sum(axis=0), -1.0, 1.0)
-    angle_deg = float(np.degrees(np.arccos(cosines)).max())
+    cosines = np.abs(np.triu(directions.T @ directions, 1)).max()
+    angle_deg = float(np.degrees(np.arcsin(min(cosines, 1.0))))
     if angle_deg > LARGEST_REPAIR_DEG:
         raise InputError(
             f"{source}: its axes are {angle_deg:.1f} degrees away from orthogonal, at most "
@@ -63,7 +64,7 @@ def orthonormal(affine: np.ndarray, source: str = "affine") -> np.ndarray:
     if angle_deg > SILENT_DEG:
         logger.warning("%s: axes %.2f degrees off orthogonal were repaired internally", source, angle_deg)
     repaired = affine.copy()
-    repaired[:3, :3] = nearest_directions * spacing
+    repaired[:3, :3] = linalg.polar(directions)[0] * spacing
     return repaired
 
 
@@ -102,20 +103,26 @@ def sagittal_frame(affine: np.ndarray, shape: tuple[int, ...], source: str = "sc
 
     Raises:
         InputError: another axis is spaced more than twice the left-right one, so the scan was not acquired
-            in sagittal slices (an axis of a single voxel has no spacing to speak of and is left out).
+            in sagittal slices; or it is a single slice of another plane. A single sagittal slice is accepted.
     """
     ornt = nib.orientations.io_orientation(affine)
     change = nib.orientations.ornt_transform(ornt, nib.orientations.axcodes2ornt(SAGITTAL_AXES))
     axes = tuple(int(a) for a in np.argsort(change[:, 0]))
     flipped = tuple(bool(change[a, 1] < 0) for a in axes)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)[list(axes)]
-    lengths = [shape[a] for a in axes]
-    widest = max((s for s, n in zip(spacing[1:], lengths[1:], strict=True) if n > 1), default=0.0)
-    if lengths[0] > 1 and widest > LARGEST_SPACING_RATIO * spacing[0]:
-        plane = "axial" if spacing[1] >= spacing[2] else "coronal"
+    _refuse_other_planes(spacing, [shape[a] for a in axes], source)
+    return SagittalFrame(axes, flipped, tuple(float(s) for s in spacing))  # type: ignore[arg-type]
+
+
+def _refuse_other_planes(spacing: np.ndarray, lengths: list[int], source: str) -> None:
+    """Raise InputError for axial or coronal slices; both arguments are for (slice, row, column)."""
+    if lengths[0] == 1:
+        return
+    across = [np.inf if n == 1 else s for s, n in zip(spacing[1:], lengths[1:], strict=True)]
+    if max(across) > LARGEST_SPACING_RATIO * spacing[0]:
+        plane = "axial" if across[0] >= across[1] else "coronal"
         raise InputError(
-            f"{source}: a scan in {plane} slices came (voxels of {spacing[0]:.2f} mm left-right, {spacing[2]:.2f} mm "
-            f"front-back and {spacing[1]:.2f} mm up-down), a sagittal one was expected; "
+            f"{source}: a scan in {plane} slices came (voxels of {spacing[0]:.2f} mm left-right, "
+            f"{spacing[2]:.2f} mm front-back and {spacing[1]:.2f} mm up-down), a sagittal one was expected; "
             "choose the sagittal series"
         )
-    return SagittalFrame(axes, flipped, tuple(float(s) for s in spacing))  # type: ignore[arg-type]
