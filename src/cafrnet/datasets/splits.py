@@ -70,7 +70,12 @@ class Split:
     @property
     def ids(self) -> tuple[str, ...]:
         """All case ids that are in some part."""
-        return tuple(i for group in self._groups().values() for i in group)
+        return tuple(self.part_of)
+
+    @property
+    def part_of(self) -> dict[str, str]:
+        """Case id -> ``"train"``, ``"val"``, ``"test"``, or ``"fold 0"`` and so on."""
+        return {i: part for part, ids in self._groups().items() for i in ids}
 
     def parts(self, fold: int | None = None) -> dict[str, list[str]]:
         """Return the case ids of train, val and test.
@@ -96,15 +101,14 @@ class Split:
     def check(self, dataset: Dataset) -> None:
         """Raise UsageError if this split is not one of ``dataset``: an unknown id, or a shared patient."""
         cases = {case.id: case for case in dataset.select(list(self.ids))}
-        part_of: dict[str, str] = {}
-        for part, ids in self._groups().items():
-            for identity in ids:
-                patient = cases[identity].patient
-                if part_of.setdefault(patient, part) != part:
-                    raise UsageError(
-                        f"patient {patient} is in {part_of[patient]} and (case {identity}) in {part}; "
-                        "make the split again with 'cafrnet data split'"
-                    )
+        first: dict[str, str] = {}
+        for identity, part in self.part_of.items():
+            patient = cases[identity].patient
+            if first.setdefault(patient, part) != part:
+                raise UsageError(
+                    f"patient {patient} is in {first[patient]} and (case {identity}) in {part}; "
+                    "make the split again with 'cafrnet data split'"
+                )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the split as JSON, whole or not at all."""
@@ -183,7 +187,8 @@ def _from_json(raw: Any, path: Path) -> Split:
         raise InputError(
             f"{path} is not a split: {error}; make it again with 'cafrnet data split'"
         ) from error
-    if twice := [i for i, n in Counter(split.ids).items() if n > 1]:
+    everyone = Counter(i for ids in split._groups().values() for i in ids)
+    if twice := [i for i, n in everyone.items() if n > 1]:
         raise InputError(f"{path} names {', '.join(twice)} more than once; each case belongs to one part")
     return split
 
