@@ -18,7 +18,7 @@ from ..errors import InputError, UsageError, nearest
 from . import spider, spinemri
 from .archive import extract
 from .case import Dataset
-from .registry import open_dataset
+from .registry import ADAPTERS, open_dataset
 from .transfer import Progress, Remote, fetch, read_json
 
 
@@ -66,8 +66,8 @@ SOURCES: dict[str, Source] = {
         terms=f"""SpineMRI (MRSpineSeg challenge). Owner: Southern Medical University.
 Use: {spinemri.DEFAULT.licence}.
 Weights trained on it are for non-commercial use only, and must say so.
-The owner asks for a signed agreement. The terms of the copy on figshare could not be seen when this was
-written: read them at https://figshare.com/articles/dataset/29161781 before you go on.
+The owner asks for a signed agreement. The terms of the figshare copy (item 29161781) could not be seen when
+this was written: read them there before you go on.
 Cite: {spinemri.DEFAULT.citation}.""",
         wanted=("train.zip",),
         folders=("train",),
@@ -168,10 +168,11 @@ def _build(name: str, source: Source, files: Sequence[Path], out: Path) -> Datas
                 extract(file, temporary, source.folders)
             else:
                 shutil.copyfile(file, temporary / file.name)
-        try:
-            found = open_dataset(temporary)
-        except UsageError as error:
-            raise InputError(f"{', '.join(map(str, files))} do not hold {name}: {error}") from error
+        if not ADAPTERS[name].matches(temporary):
+            raise InputError(
+                f"{', '.join(map(str, files))}: the layout of {name} is not in there; "
+                f"expected was {ADAPTERS[name].LAYOUT}"
+            )
         if out.exists():
             out.rmdir()
         temporary.rename(out)
@@ -179,5 +180,4 @@ def _build(name: str, source: Source, files: Sequence[Path], out: Path) -> Datas
         raise InputError(f"{out} could not be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    assert len(found) > 0
     return open_dataset(out)

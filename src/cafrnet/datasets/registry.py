@@ -58,7 +58,10 @@ def open_dataset(root: str | os.PathLike[str]) -> Dataset:
         )
     if not found:
         raise UsageError(_unknown(root))
-    return ADAPTERS[found[0]].open(root)
+    dataset = ADAPTERS[found[0]].open(root)
+    if not dataset.cases:
+        raise UsageError(f"{root} holds no case; its layout is {ADAPTERS[found[0]].LAYOUT}")
+    return dataset
 
 
 def _unknown(root: Path) -> str:

@@ -122,28 +122,32 @@ def statistics(dataset: Dataset, *, track: Track = iter) -> Statistics:
         geometry.append(row)
         for i in ids:
             per_slice = counts[:, i]
-            sums[i] += (bool(per_slice.any()), np.count_nonzero(per_slice), per_slice.sum())
+            sums[i] += np.array([per_slice.any(), np.count_nonzero(per_slice), per_slice.sum()])
             volumes_mm3[i] += float(per_slice.sum()) * row.slice_mm * row.row_mm * row.column_mm
     if not geometry:
         raise UsageError(f"no case of {dataset.root} could be read; 'cafrnet data check' says why")
-    classes = tuple(
-        ClassCount(i, TABLE[i].name, *(int(n) for n in sums[i]), round(volumes_mm3[i] / 1000, 3)) for i in ids
-    )
-    return Statistics(dataset.name, classes, tuple(geometry), failed)
+    classes = []
+    for i in ids:
+        n_cases, n_slices, n_voxels = (int(n) for n in sums[i])
+        volume_ml = round(volumes_mm3[i] / 1000, 3)
+        classes.append(ClassCount(i, TABLE[i].name, n_cases, n_slices, n_voxels, volume_ml))
+    return Statistics(dataset.name, tuple(classes), tuple(geometry), failed)
 
 
 def _count(case: Case) -> tuple[Geometry, np.ndarray]:
     """Return a case's geometry, and voxels per sagittal slice and id (slices x 256)."""
     scan = case.read()
     frame = scan.frame
-    shape = tuple(scan.voxels.shape[axis] for axis in frame.axes)
-    counts = np.zeros((shape[0], 256), np.int64)
+    slices, rows, columns = frame.to_sagittal(scan.voxels).shape
+    counts = np.zeros((slices, 256), np.int64)
     if case.labels is not None:
         ids = frame.to_sagittal(case.sets.principal(case.read_truth(scan)))
         for k, plane in enumerate(ids):
             counts[k] = np.bincount(plane.ravel(), minlength=256)
-    spacing_mm = tuple(round(s, 5) for s in frame.spacing_mm)
-    return Geometry(case.id, case.patient, *shape, *spacing_mm, case.labels is not None), counts
+    slice_mm, row_mm, column_mm = (round(s, 5) for s in frame.spacing_mm)
+    labelled = case.labels is not None
+    row = Geometry(case.id, case.patient, slices, rows, columns, slice_mm, row_mm, column_mm, labelled)
+    return row, counts
 
 
 def _write(path: Path, kind: Any, rows: Sequence[Any] | Iterable[Any]) -> None:

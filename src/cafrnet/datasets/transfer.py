@@ -115,7 +115,7 @@ def fetch(
     if found != remote.md5:
         part.unlink()
         raise InputError(
-            f"{remote.name}: its MD5 is {found}, the record states {remote.md5}; the file was removed, run again"
+            f"{remote.name}: its MD5 is {found}, the record states {remote.md5}; it was removed, run again"
         )
     part.replace(target)
 
@@ -156,7 +156,7 @@ def _check_length(remote: Remote, answer: Any, have: int) -> None:
         total = answer.headers.get("Content-Length", "")
     if total.isdigit() and int(total) != remote.size:
         raise InputError(
-            f"{remote.name}: the server has {total} bytes, the record states {remote.size}; it may have changed"
+            f"{remote.name}: the server has {total} bytes, its record states {remote.size}; try later"
         )
 
 

@@ -19,7 +19,7 @@ OWN_STRUCTURE_SHARE = 0.25
 LEVEL_GAP_MM = 5.0
 #: Smaller pieces are pointed out when they lie this far from the largest.
 DEBRIS_GAP_MM = 15.0
-#: Whole vertebrae reach behind the canal: over twice as deep as the discs beside them; bodies, about 1.1 times.
+#: Whole vertebrae reach behind the canal: over twice as deep as the discs beside them; bodies, 1.1 times.
 WHOLE_TO_DISC_DEPTH = 1.5
 #: Where no disc is marked: no vertebral body is this deep.
 WHOLE_DEPTH_MM = 60.0
@@ -155,7 +155,7 @@ def pieces(case: str, found: dict[int, Structure]) -> Iterator[Finding]:
                 "warning",
                 "pieces",
                 case,
-                f"{name} has {len(far)} stray pieces ({sum(p[0] for p in far)} voxels) up to {gap:.0f} mm off",
+                f"{name} has {len(far)} stray pieces, {sum(p[0] for p in far)} voxels up to {gap:.0f} mm off",
                 "look at them; remove them if they are slips of the brush",
             )
 

@@ -11,7 +11,7 @@ from ...errors import InputError
 from ...scan import Scan
 from .findings import Finding
 
-#: A label map up to one voxel and one degree off its image is a warning (some of SpineMRI are); above, an error.
+#: Up to one voxel and one degree off the image is a warning (some of SpineMRI are so); above, an error.
 LARGEST_SHIFT_VOXELS = 1.0
 LARGEST_TILT_DEG = 1.0
 #: Less than this is rounding in a header.
