@@ -1,0 +1,244 @@
+"""Paint bodies, discs and the sacrum: what lies between two endplates."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit
+
+from ..labels import TABLE, UNKNOWN
+from .appearance import Look
+from .canvas import Canvas
+from .column import Body, Column, Disc, Endplate, Segment
+from .shapes import ellipsoid, smooth_max, smooth_min
+
+#: Where along the depth of a body its lateral outline converges, as a share of the depth behind its middle.
+FOCUS = 0.15
+#: Radius of the rounded corners of bodies, in mm.
+CORNER_MM = 2.5
+
+
+def known_id(name: str) -> int:
+    """Return the id of a structure, or 255 for one that the label table doesn't have (T8 and above)."""
+    return TABLE[name].id if name in TABLE.names else UNKNOWN
+
+
+def segment_box(segment: Segment, canvas: Canvas, margin_mm: float) -> tuple[slice, slice] | None:
+    """Return the box around a body or disc, or None if it is outside of the plane."""
+    reach = max(segment.lower.half_width_mm, segment.upper.half_width_mm) + 2
+    if canvas.x_range[0] > reach or canvas.x_range[1] < -reach:
+        return None
+    corners = np.array([c for p in (segment.lower, segment.upper) for c in (p.anterior, p.posterior, p.mid)])
+    low, high = corners.min(axis=0) - margin_mm, corners.max(axis=0) + margin_mm
+    return canvas.box((low[0], high[0]), (low[1], high[1]))
+
+
+def above_endplate(plate: Endplate, x: np.ndarray, y: np.ndarray, z: np.ndarray, sign: int) -> np.ndarray:
+    """Return the height above an endplate's surface, in mm.
+
+    Args:
+        plate: the endplate.
+        x: model coordinates to the right.
+        y: to the front.
+        z: upwards.
+        sign: +1 where the bone lies above the endplate, -1 where it lies below: the hollow goes into it.
+    """
+    dy, dz = y - plate.mid[0], z - plate.mid[1]
+    along = (dy * plate.forward[0] + dz * plate.forward[1]) * (2 / plate.depth_mm)
+    height = dy * plate.up[0] + dz * plate.up[1]
+    hollow = np.maximum(1 - along * along - (x / plate.half_width_mm) ** 2, 0)
+    return height - sign * plate.hollow_mm * hollow
+
+
+def walls(
+    segment: Segment, x: np.ndarray, y: np.ndarray, z: np.ndarray, out_mm: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances in front of the front wall and behind the back wall of a segment.
+
+    Args:
+        segment: the body or disc.
+        x: model coordinates to the right.
+        y: to the front.
+        z: upwards.
+        out_mm: how far the front and the back wall stand out at half height (negative: a waist).
+    """
+    angle = np.radians(segment.angle_deg)
+    cos, sin = np.cos(angle), np.sin(angle)
+    middle = segment.middle
+
+    def local(point: np.ndarray) -> tuple[float, float]:
+        d = point - middle
+        return d[0] * cos + d[1] * sin, -d[0] * sin + d[1] * cos
+
+    dy, dz = y - middle[0], z - middle[1]
+    t, v = dy * cos + dz * sin, -dy * sin + dz * cos
+    depth = (segment.lower.depth_mm + segment.upper.depth_mm) / 2
+    half_width = (segment.lower.half_width_mm + segment.upper.half_width_mm) / 2
+    half_height = max(float(np.linalg.norm(segment.upper.mid - segment.lower.mid)) / 2, 1.0)
+    belly = np.maximum(1 - (v / half_height) ** 2, 0)
+    side = np.clip(np.abs(x) / (half_width * (1 + 0.02 * out_mm[0] * belly)), 0, 1)
+    shrink = (1 - side**3.0) ** (1 / 2.2)
+    focus = -FOCUS * depth
+    distances = []
+    for front in (True, False):
+        low = local(segment.lower.anterior if front else segment.lower.posterior)
+        high = local(segment.upper.anterior if front else segment.upper.posterior)
+        line = low[0] + (v - low[1]) * ((high[0] - low[0]) / max(high[1] - low[1], 0.5))
+        line = line + (out_mm[0] if front else -out_mm[1]) * belly
+        # the back wall is hollow in the middle, around the canal
+        line = line if front else line - 1.2 * np.minimum((x / 9.0) ** 2, 1)
+        outline = focus + (line - focus) * (shrink if front else shrink**0.6)
+        distances.append(t - outline if front else outline - t)
+    return distances[0], distances[1]
+
+
+def body_distance(body: Body, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return the signed distance to a vertebral body."""
+    front, back = walls(body, x, y, z, (-body.waist_mm, -0.6 * body.waist_mm))
+    ends = np.maximum(-above_endplate(body.lower, x, y, z, 1), above_endplate(body.upper, x, y, z, -1))
+    return smooth_max(ends, np.maximum(front, back), CORNER_MM)
+
+
+def disc_distance(disc: Disc, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return the signed distance to a disc; it shares its endplates with the bodies."""
+    front, back = walls(disc, x, y, z, disc.bulge_mm)
+    ends = np.maximum(-above_endplate(disc.lower, x, y, z, -1), above_endplate(disc.upper, x, y, z, 1))
+    return smooth_max(ends, np.maximum(front, back), 0.8)
+
+
+def paint_column(canvas: Canvas, column: Column, look: Look) -> None:
+    """Paint ligaments, sacrum, bodies and discs."""
+    painted = []
+    for segment in column.segments:
+        if (box := segment_box(segment, canvas, 8)) is None:
+            continue
+        at = canvas.x[box], canvas.y[box], canvas.z[box]
+        distance = body_distance(segment, *at) if isinstance(segment, Body) else disc_distance(segment, *at)
+        canvas.paint(box, distance - 1.1, look.tissue["ligament"])
+        painted.append((segment, box, at, distance))
+    paint_sacrum(canvas, column, look)
+    for segment, box, at, distance in painted:
+        if isinstance(segment, Body):
+            signal = bone_signal(canvas, box, distance, look, at, segment)
+        else:
+            signal = disc_signal(canvas, box, segment, at, look)
+        canvas.paint(box, distance, signal, known_id(segment.name))
+
+
+def bone_signal(
+    canvas: Canvas,
+    box: tuple[slice, slice],
+    distance: np.ndarray,
+    look: Look,
+    at: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    body: Body | None = None,
+) -> np.ndarray:
+    """Return the signal of bone: textured marrow with a dark rim, and for a body its vein and Modic change."""
+    tissue, texture = look.tissue, canvas.texture
+    mottled = 1 + look.mottle * (0.8 * texture["grain"][box] + 0.5 * texture["cloud"][box])
+    signal = tissue["marrow"] * mottled
+    yellow = np.clip(0.5 * texture["cloud"][box] + 0.25 * texture["grain"][box] - 0.55, 0, 0.6)
+    signal = signal + yellow * (tissue["yellow marrow"] - signal)
+    rim = look.rim_mm[0]
+    if body is not None and at is not None:
+        signal = _vein(signal, body, at, look)
+        for share, plate, sign in ((body.modic[0], body.lower, 1), (body.modic[1], body.upper, -1)):
+            if share > 0:
+                inside = sign * above_endplate(plate, *at, sign)
+                patch = share * expit((6 + 1.5 * texture["cloud"][box] - inside) / 1.2)
+                kind = "oedema" if share > 0.7 else "yellow marrow"
+                signal = signal + patch * (tissue[kind] - signal)
+        upper = above_endplate(body.upper, *at, -1) > above_endplate(body.lower, *at, 1) * -1
+        rim = np.where(upper, look.rim_mm[1], look.rim_mm[0])
+    inside = np.clip((-distance - rim) / 0.6, 0, 1)
+    return tissue["cortex"] + inside * (signal - tissue["cortex"])
+
+
+def _vein(signal: np.ndarray, body: Body, at: tuple, look: Look) -> np.ndarray:
+    """Add the basivertebral vein, which enters at the middle of the back wall."""
+    x, y, z = at
+    entry = (body.lower.posterior + body.upper.posterior) / 2
+    angle = np.radians(body.angle_deg)
+    dy, dz = y - entry[0], z - entry[1]
+    t, v = dy * np.cos(angle) + dz * np.sin(angle), -dy * np.sin(angle) + dz * np.cos(angle)
+    wedge = ellipsoid(x / 1.4, t, v, (4.0, 8.5, 1.9))
+    share = 0.8 * np.clip(0.5 - wedge / 1.5, 0, 1)
+    return signal + share * (look.tissue["vein"] - signal)
+
+
+def disc_signal(canvas: Canvas, box: tuple[slice, slice], disc: Disc, at: tuple, look: Look) -> np.ndarray:
+    """Return the signal of a disc: nucleus, its cleft, and the annulus around it."""
+    x, y, z = at
+    angle, middle = np.radians(disc.angle_deg), disc.middle
+    dy, dz = y - middle[0], z - middle[1]
+    depth = (disc.lower.depth_mm + disc.upper.depth_mm) / 2
+    t = (dy * np.cos(angle) + dz * np.sin(angle)) * 2 / depth + 0.08 - disc.tilt
+    low, high = above_endplate(disc.lower, *at, -1), -above_endplate(disc.upper, *at, 1)
+    height = np.maximum(low + high, 1e-3)
+    v = (low - high) / height
+    rho = np.sqrt((t / 0.66) ** 2 + (v / 0.95) ** 4 + (x / (0.66 * disc.lower.half_width_mm)) ** 2)
+    nucleus = expit((0.92 - rho) / 0.09)
+    level = look.nucleus[disc.grade - 1] * (1 + 0.10 * canvas.texture["grain"][box])
+    if disc.grade <= 3:
+        level = level * (1 - 0.3 * np.exp(-((v / 0.16) ** 2)) * (np.abs(t) < 0.5))
+    annulus = look.tissue["annulus"] * (1 + 0.25 * canvas.texture["grain"][box])
+    return annulus + nucleus * (level - annulus)
+
+
+def paint_sacrum(canvas: Canvas, column: Column, look: Look) -> None:
+    """Paint the sacrum: its bodies, the wings beside them with their foramina, and what is left of its discs."""
+    distance, box = sacrum_distance(canvas, column)
+    if box is None or distance is None:
+        return
+    canvas.paint(box, distance - 0.9, look.tissue["ligament"])
+    signal = bone_signal(canvas, box, distance, look)
+    at = canvas.x[box], canvas.y[box], canvas.z[box]
+    for i, (above, below) in enumerate(zip(column.sacrum, column.sacrum[1:], strict=False)):
+        gap = Disc("", below.upper, above.lower)
+        remnant = disc_distance(gap, *at) + 0.35
+        share = np.clip(0.5 - remnant / 0.9, 0, 1) * (0.95 if i == 0 else 0.75)
+        level = (0.6 * look.tissue["annulus"] + 0.4 * look.nucleus[2]) if i == 0 else look.tissue["annulus"]
+        signal = signal + share * (level - signal)
+    canvas.paint(box, distance, signal, known_id("S"))
+
+
+def sacrum_distance(canvas: Canvas, column: Column) -> tuple[np.ndarray | None, tuple[slice, slice] | None]:
+    """Return the signed distance to the whole sacrum and its box, or None where it is not in the plane."""
+    corners = np.array(
+        [c for b in column.sacrum for p in (b.lower, b.upper) for c in (p.anterior, p.posterior)]
+    )
+    low, high = corners.min(axis=0) - 22, corners.max(axis=0) + 8
+    box = canvas.box((low[0], high[0]), (low[1], high[1]))
+    if box is None:
+        return None, None
+    x, y, z = canvas.x[box], canvas.y[box], canvas.z[box]
+    distance: np.ndarray | None = None
+    for above, below in zip(column.sacrum, (*column.sacrum[1:], None), strict=True):
+        one = body_distance(above, x, y, z)
+        distance = one if distance is None else smooth_min(distance, one, 2.0)
+        if below is not None:
+            gap = disc_distance(Disc("", below.upper, above.lower, bulge_mm=(0.0, 0.0)), x, y, z)
+            distance = np.minimum(distance, gap)
+    wing = _wings(column, x, y, z)
+    return smooth_min(distance, wing, 3.0), box
+
+
+def _wings(column: Column, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return the distance to the wings beside the sacral bodies, foramina taken out."""
+    path = np.array([p.mid - 3.0 * p.up for b in reversed(column.sacrum) for p in (b.lower, b.upper)])
+    thick = np.array([p.depth_mm * 0.42 + 2 for b in reversed(column.sacrum) for p in (b.lower, b.upper)])
+    heights = np.maximum.accumulate(path[:, 1]) + np.arange(len(path)) * 1e-3
+    centre = np.interp(z, heights, path[:, 0]) - 2.5
+    half = np.interp(z, heights, thick)
+    slope = np.interp(z, (heights[1:] + heights[:-1]) / 2, np.diff(path[:, 0]) / np.diff(heights))
+    plate = (np.abs(y - centre) - half * np.sqrt(1 + slope**2) * 0.8) / np.sqrt(1 + slope**2)
+    wide = np.interp(z, heights, np.linspace(16, 55, len(heights)))
+    top = column.sacrum[0].upper
+    cap = (y - top.mid[0]) * top.up[0] + (z - top.mid[1]) * top.up[1] + 3
+    inner = 12 - np.abs(x)
+    wing = smooth_max(np.maximum(plate, np.maximum(inner, np.abs(x) - wide)), cap, 4.0)
+    wing = smooth_max(wing, heights[0] - z, 3.0)
+    for above, below in zip(column.sacrum, column.sacrum[1:], strict=False):
+        hole = (above.lower.mid + below.upper.mid) / 2
+        out = np.sqrt(((np.abs(x) - 20) / 1.3) ** 2 + ((z - hole[1]) / 1.15) ** 2) - 4.2
+        wing = np.maximum(wing, -out)
+    return wing
