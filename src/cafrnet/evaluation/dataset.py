@@ -1,0 +1,270 @@
+"""Every case of a dataset: pair, read, score, sum up, write."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..errors import CAFRNetError, InputError, UsageError
+from ..files import write_json
+from ..labels import TABLE, Scheme, ValueSets, get_scheme
+from ..scan import SagittalFrame, orthonormal, read_labels, read_scan, sagittal_frame
+from .case import CaseScore, evaluate_arrays
+from .common import bodies_of_prediction, bodies_of_truth
+from .pairing import Pairs, pair
+from .sets import annotated
+from .signal import Pool, Thresholds, signal_of
+from .summary import summarise
+from .tables import (
+    CASE_COLUMNS,
+    REGION_COLUMNS,
+    SLICE_COLUMNS,
+    case_rows,
+    region_rows,
+    slice_rows,
+    write_csv,
+)
+from .truths import Truth, find_truths, of_part
+
+logger = logging.getLogger(__name__)
+
+COMMON = ("body",)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of all cases, and their summary.
+
+    Attributes:
+        cases: in the order of the truths.
+        summary: what ``summary.json`` holds.
+    """
+
+    cases: tuple[CaseScore, ...]
+    summary: dict[str, Any]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Case id -> why it could not be scored."""
+        return {case.id: case.failed for case in self.cases if case.failed}
+
+    def write(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``cases.csv``, ``cases_after_shift.csv``, ``slices.csv``, ``regions.csv``, ``summary.json``.
+
+        The slices and the regions only where they were scored. Each file is whole or absent; the summary is
+        written last.
+
+        Raises:
+            InputError: a file could not be written.
+        """
+        out = Path(folder)
+        write_csv(out / "cases.csv", CASE_COLUMNS, case_rows(self.cases))
+        write_csv(out / "cases_after_shift.csv", CASE_COLUMNS, case_rows(self.cases, after_shift=True))
+        if any(case.slices is not None for case in self.cases):
+            write_csv(out / "slices.csv", SLICE_COLUMNS, slice_rows(self.cases))
+        if any(case.regions is not None for case in self.cases):
+            write_csv(out / "regions.csv", REGION_COLUMNS, region_rows(self.cases))
+        write_json(out / "summary.json", self.summary)
+
+
+def evaluate(
+    truth: str | os.PathLike[str],
+    pred: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    labels: str = "cafrnet",
+    common: str | None = None,
+    split: str | os.PathLike[str] | None = None,
+    part: str = "test",
+    fold: int | None = None,
+    slices: bool = True,
+    regions: bool = False,
+    seed: int = 0,
+) -> Evaluation:
+    """Score predictions against truths, case by case; one bad case never stops the rest.
+
+    Args:
+        truth: a dataset's folder, a folder of label maps, or one label map.
+        pred: a folder of label maps, or one.
+        out: folder to write to; nothing is written without it.
+        labels: scheme of the predictions' values (see :data:`cafrnet.labels.SCHEMES`).
+        common: ``"body"`` cuts whole vertebrae down to bodies, on each side whose values are whole.
+        split: file of a split; only the cases of ``part`` are scored.
+        part: ``train``, ``val`` or ``test``; only with ``split``.
+        fold: which fold is tested, for a split into folds.
+        slices: whether each sagittal slice is scored too.
+        regions: whether the regions are scored too; needs a dataset with its images.
+        seed: of the bootstrap interval.
+
+    Raises:
+        UsageError: nothing could start: no truth, no prediction, an unknown scheme, an unusable split,
+            ambiguous names, regions without images.
+        InputError: a table could not be written.
+    """
+    scheme = get_scheme(labels)
+    if common is not None and common not in COMMON:
+        raise UsageError(f"--common {common!r} came; 'body' is all that there is")
+    truths = find_truths(Path(truth))
+    if split is not None:
+        truths = of_part(truths, Path(split), part, fold)
+    pairs = pair(truths, Path(truth), Path(pred))
+    if regions and not any(t.image for t, _ in pairs.pairs):
+        raise UsageError(f"{truth}: its images are not known; regions need a dataset's folder with images")
+    warnings = _warnings(pairs, scheme, common)
+    job = _Job(scheme, common, slices, _pooled(pairs, common) if regions else None)
+    cases = []
+    for number, (one, file) in enumerate(pairs.pairs, start=1):
+        started = time.perf_counter()
+        case = job.score(one, file)
+        _report(case, f"{number}/{len(pairs.pairs)}", time.perf_counter() - started)
+        cases.append(case)
+    summary = {
+        "cafrnet": __version__,
+        "label_table": TABLE.version,
+        "truth": str(truth),
+        "prediction": str(pred),
+        "labels": labels,
+        "common": common,
+        "split": None if split is None else {"file": str(split), "part": part, "fold": fold},
+        "not_annotated": _not_annotated(pairs),
+        "extra_predictions": [str(path) for path in pairs.extra],
+        "warnings": warnings,
+        **({"thresholds": vars(job.thresholds)} if job.thresholds else {}),
+        **summarise(cases, seed),
+    }
+    evaluation = Evaluation(tuple(cases), summary)
+    if out is not None:
+        evaluation.write(out)
+    return evaluation
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is done alike to every case."""
+
+    scheme: Scheme
+    common: str | None
+    slices: bool
+    thresholds: Thresholds | None
+
+    def score(self, truth: Truth, file: Path | None) -> CaseScore:
+        """Score one case; whatever goes wrong with it is in the score, not raised."""
+        try:
+            return self._score(truth, file)
+        except CAFRNetError as error:
+            return CaseScore(truth.id, failed=str(error))
+        except Exception as error:  # a batch survives what nobody foresaw; the trace is in the log
+            logger.debug("case %s", truth.id, exc_info=True)
+            return CaseScore(truth.id, failed=f"{type(error).__name__}: {error}")
+
+    def _score(self, truth: Truth, file: Path | None) -> CaseScore:
+        values, sets, frame, spacing_mm, notes = _read_truth(truth, self.common)
+        pred = None if file is None else self.scheme.sets.principal(read_labels(file)[0], str(file))
+        if pred is not None and pred.shape != values.shape:
+            raise InputError(
+                f"{file}: its shape {pred.shape} is not that of the truth, {values.shape}; "
+                "bring the prediction back to the truth's grid"
+            )
+        if self.common and pred is not None and self.scheme.part == "whole":
+            pred, whole = bodies_of_prediction(pred, frame)
+            notes += [
+                f"prediction: {TABLE[i].name} was left whole, there is no disc to cut it by" for i in whole
+            ]
+        image = None
+        if self.thresholds:
+            try:
+                image = _read_image(truth, values)
+            except InputError as error:
+                notes.append(f"no regions: {error}")
+        case = evaluate_arrays(
+            values,
+            pred,
+            spacing_mm,
+            sets=sets,
+            sagittal_axis=frame.axes[0] if self.slices or image is not None else None,
+            image=image,
+            thresholds=self.thresholds,
+            case=truth.id,
+        )
+        return replace(case, notes=tuple(notes), slices=case.slices if self.slices else None)
+
+
+def _read_truth(
+    truth: Truth, common: str | None
+) -> tuple[np.ndarray, ValueSets, SagittalFrame, tuple[float, ...], list[str]]:
+    """Read a truth as it is scored: values, what they stand for, frame, spacing along the array's axes, notes."""
+    values, affine = read_labels(truth.labels)
+    truth.sets.check(values, str(truth.labels))
+    affine = orthonormal(affine, str(truth.labels))
+    spacing_mm = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
+    frame = sagittal_frame(affine, values.shape, str(truth.labels))
+    if common is None or not truth.sets.whole_vertebrae:
+        return values, truth.sets, frame, spacing_mm, []
+    values, sets, whole = bodies_of_truth(values, truth.sets, frame)
+    notes = [f"truth: {TABLE[i].name} was left whole, there is no disc to cut it by" for i in whole]
+    return values, sets, frame, spacing_mm, notes
+
+
+def _read_image(truth: Truth, values: np.ndarray) -> np.ndarray:
+    if truth.image is None:
+        raise InputError("the image is not known")
+    image = read_scan(truth.image).voxels
+    if image.shape != values.shape:
+        raise InputError(f"{truth.image}: its shape {image.shape} is not that of the truth, {values.shape}")
+    return image
+
+
+def _pooled(pairs: Pairs, common: str | None) -> Thresholds:
+    """Read all images and truths once, and return the thresholds pooled over the test set."""
+    pool = Pool()
+    for truth, _ in pairs.pairs:
+        try:
+            values, sets, frame, spacing_mm, _ = _read_truth(truth, common)
+            image = _read_image(truth, values)
+        except InputError as error:
+            logger.warning("%s is left out of the regions' thresholds: %s", truth.id, error)
+            continue
+        pool.add(signal_of(image, sets.principal(values), annotated(sets), spacing_mm, frame.axes[0]))
+    return pool.thresholds()
+
+
+def _warnings(pairs: Pairs, scheme: Scheme, common: str | None) -> list[str]:
+    """Say, and log, what makes the scores less than they seem."""
+    found = []
+    bodies = any(not truth.sets.whole_vertebrae for truth, _ in pairs.pairs)
+    if scheme.part == "whole" and bodies and common is None:
+        found.append(
+            f"the predictions' scheme {scheme.name!r} marks whole vertebrae, the truth bodies: their scores "
+            "compare two different things; '--common body' cuts whole vertebrae to bodies"
+        )
+    if missing := [truth.id for truth, file in pairs.pairs if file is None]:
+        found.append(f"{len(missing)} cases have no prediction and count as all missed: {', '.join(missing)}")
+    if pairs.extra:
+        names = ", ".join(path.name for path in pairs.extra)
+        found.append(f"{len(pairs.extra)} predictions belong to no truth and are not scored: {names}")
+    for text in found:
+        logger.warning("%s", text)
+    return found
+
+
+def _not_annotated(pairs: Pairs) -> list[str]:
+    """Name the structures that no case's truth can score."""
+    scored: set[int] = set()
+    for truth, _ in pairs.pairs:
+        scored |= set(annotated(truth.sets))
+    return [label.name for label in TABLE if label.id and label.id not in scored]
+
+
+def _report(case: CaseScore, where: str, seconds: float) -> None:
+    if case.failed:
+        logger.error("%s %s failed: %s", where, case.id, case.failed)
+        return
+    dsc: Any = case.mean("dsc")
+    logger.info("%s %s: DSC %s (%.1f s)", where, case.id, "-" if dsc is None else f"{dsc:.4f}", seconds)
