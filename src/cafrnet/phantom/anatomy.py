@@ -66,6 +66,7 @@ class Anatomy:
         sac_end_z_mm: lower end of the dural sac.
         fat_mm: thickness of the fat behind the spinous processes, at T12 and at L5.
         muscle_fat: share of fat in the muscles, 0 to 1.
+        spinous: per body from L5 upwards, factors on the length and height of its spinous process.
         z_mm: heights at which the reference lines below are sampled.
         back_wall_mm: y of the bodies' back wall at each height.
         front_wall_mm: y of the bodies' front wall at each height.
@@ -81,6 +82,7 @@ class Anatomy:
     sac_end_z_mm: float
     fat_mm: tuple[float, float]
     muscle_fat: float
+    spinous: np.ndarray
     z_mm: np.ndarray
     back_wall_mm: np.ndarray
     front_wall_mm: np.ndarray
@@ -134,6 +136,7 @@ def draw_anatomy(rng: np.random.Generator, options: PhantomOptions) -> Anatomy:
         sac_end_z_mm=float(column.sacrum[1].middle[1] + rng.normal(0, 8)),
         fat_mm=(float(fat), float(fat * rng.uniform(1.3, 2.4) + 4)),
         muscle_fat=float(np.clip(rng.normal(0.3, 0.2), 0.02, 0.85)),
+        spinous=rng.normal(1, 0.09, (len(BODIES), 2)),
         z_mm=z,
         back_wall_mm=back,
         front_wall_mm=front,
@@ -143,10 +146,10 @@ def draw_anatomy(rng: np.random.Generator, options: PhantomOptions) -> Anatomy:
 def draw_column(rng: np.random.Generator, options: PhantomOptions, scale: float) -> Column:
     """Draw the chain of endplates, from S1 upwards, and the sacrum downwards."""
     age = float(np.clip(rng.beta(1.6, 1.8) * options.degeneration, 0, 1))
-    slope = float(np.clip(rng.normal(37, 6), 24, 52)) * options.curvature
-    lordosis = options.curvature * float(np.clip(rng.normal(1.0, 0.18) * (0.55 + slope / 80), 0.45, 1.5))
+    lordosis = options.curvature * float(np.clip(rng.normal(1.06, 0.14), 0.78, 1.35))
+    lean = options.curvature * float(np.clip(rng.normal(13, 3.0), 7, 19))
     depth = BODIES["L5"][1] * scale * rng.normal(0.97, 0.02)
-    base = Endplate(np.zeros(2), -slope, float(depth), float(rng.uniform(0.5, 1.4)), 25.0 * scale)
+    base = Endplate(np.zeros(2), 0.0, float(depth), float(rng.uniform(0.5, 1.4)), 25.0 * scale)
     bodies, discs, fractures = [], [], {}
     below = base
     for i, (disc_name, body_name) in enumerate(zip(DISCS, BODIES, strict=True)):
@@ -159,7 +162,9 @@ def draw_column(rng: np.random.Generator, options: PhantomOptions, scale: float)
         bodies.append(body)
         below = body.upper
     bodies, discs = _draw_modic(rng, bodies, discs)
-    return Column(_draw_sacrum(rng, base, scale, options.curvature), tuple(bodies), tuple(discs), fractures)
+    sacrum = _draw_sacrum(rng, base, scale, options.curvature)
+    # the pelvis gives way until the upper endplate of L1 leans back by the angle drawn
+    return Column(sacrum, tuple(bodies), tuple(discs), fractures).turned(lean - bodies[4].upper.angle_deg)
 
 
 def _draw_disc(

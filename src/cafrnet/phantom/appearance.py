@@ -39,7 +39,7 @@ TISSUES: dict[str, tuple[float, float, float]] = {
 }
 #: Signal of the nucleus by grade 1 to 5.
 NUCLEUS: dict[str, tuple[float, ...]] = {
-    "t2": (0.74, 0.58, 0.34, 0.15, 0.09),
+    "t2": (0.66, 0.50, 0.30, 0.15, 0.09),
     "t1": (0.31, 0.30, 0.28, 0.25, 0.22),
     "stir": (0.70, 0.52, 0.28, 0.12, 0.08),
 }

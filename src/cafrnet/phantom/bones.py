@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from scipy.special import expit
 
@@ -105,14 +107,20 @@ def disc_distance(disc: Disc, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np
     return smooth_max(ends, np.maximum(front, back), 0.8)
 
 
+def segment_distance(segment: Body | Disc, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return the signed distance to a body or a disc."""
+    return body_distance(segment, x, y, z) if isinstance(segment, Body) else disc_distance(segment, x, y, z)
+
+
 def paint_column(canvas: Canvas, column: Column, look: Look) -> None:
     """Paint ligaments, sacrum, bodies and discs."""
-    painted = []
-    for segment in column.segments:
+    painted: list[tuple[Body | Disc, tuple[slice, slice], tuple, np.ndarray]] = []
+    segments: tuple[Body | Disc, ...] = (*column.bodies, *column.discs)
+    for segment in segments:
         if (box := segment_box(segment, canvas, 8)) is None:
             continue
         at = canvas.x[box], canvas.y[box], canvas.z[box]
-        distance = body_distance(segment, *at) if isinstance(segment, Body) else disc_distance(segment, *at)
+        distance = segment_distance(segment, *at)
         canvas.paint(box, distance - 1.1, look.tissue["ligament"])
         painted.append((segment, box, at, distance))
     paint_sacrum(canvas, column, look)
@@ -138,16 +146,17 @@ def bone_signal(
     signal = tissue["marrow"] * mottled
     yellow = np.clip(0.5 * texture["cloud"][box] + 0.25 * texture["grain"][box] - 0.55, 0, 0.6)
     signal = signal + yellow * (tissue["yellow marrow"] - signal)
-    rim = look.rim_mm[0]
+    rim: np.ndarray | float = look.rim_mm[0]
     if body is not None and at is not None:
+        x, y, z = at
         signal = _vein(signal, body, at, look)
         for share, plate, sign in ((body.modic[0], body.lower, 1), (body.modic[1], body.upper, -1)):
             if share > 0:
-                inside = sign * above_endplate(plate, *at, sign)
+                inside = sign * above_endplate(plate, x, y, z, sign)
                 patch = share * expit((6 + 1.5 * texture["cloud"][box] - inside) / 1.2)
                 kind = "oedema" if share > 0.7 else "yellow marrow"
                 signal = signal + patch * (tissue[kind] - signal)
-        upper = above_endplate(body.upper, *at, -1) > above_endplate(body.lower, *at, 1) * -1
+        upper = above_endplate(body.upper, x, y, z, -1) > -above_endplate(body.lower, x, y, z, 1)
         rim = np.where(upper, look.rim_mm[1], look.rim_mm[0])
     inside = np.clip((-distance - rim) / 0.6, 0, 1)
     return tissue["cortex"] + inside * (signal - tissue["cortex"])
@@ -172,7 +181,7 @@ def disc_signal(canvas: Canvas, box: tuple[slice, slice], disc: Disc, at: tuple,
     dy, dz = y - middle[0], z - middle[1]
     depth = (disc.lower.depth_mm + disc.upper.depth_mm) / 2
     t = (dy * np.cos(angle) + dz * np.sin(angle)) * 2 / depth + 0.08 - disc.tilt
-    low, high = above_endplate(disc.lower, *at, -1), -above_endplate(disc.upper, *at, 1)
+    low, high = above_endplate(disc.lower, x, y, z, -1), -above_endplate(disc.upper, x, y, z, 1)
     height = np.maximum(low + high, 1e-3)
     v = (low - high) / height
     rho = np.sqrt((t / 0.66) ** 2 + (v / 0.95) ** 4 + (x / (0.66 * disc.lower.half_width_mm)) ** 2)
@@ -192,7 +201,7 @@ def paint_sacrum(canvas: Canvas, column: Column, look: Look) -> None:
     canvas.paint(box, distance - 0.9, look.tissue["ligament"])
     signal = bone_signal(canvas, box, distance, look)
     at = canvas.x[box], canvas.y[box], canvas.z[box]
-    for i, (above, below) in enumerate(zip(column.sacrum, column.sacrum[1:], strict=False)):
+    for i, (above, below) in enumerate(itertools.pairwise(column.sacrum)):
         gap = Disc("", below.upper, above.lower)
         remnant = disc_distance(gap, *at) + 0.35
         share = np.clip(0.5 - remnant / 0.9, 0, 1) * (0.95 if i == 0 else 0.75)
@@ -211,13 +220,11 @@ def sacrum_distance(canvas: Canvas, column: Column) -> tuple[np.ndarray | None, 
     if box is None:
         return None, None
     x, y, z = canvas.x[box], canvas.y[box], canvas.z[box]
-    distance: np.ndarray | None = None
-    for above, below in zip(column.sacrum, (*column.sacrum[1:], None), strict=True):
-        one = body_distance(above, x, y, z)
-        distance = one if distance is None else smooth_min(distance, one, 2.0)
-        if below is not None:
-            gap = disc_distance(Disc("", below.upper, above.lower, bulge_mm=(0.0, 0.0)), x, y, z)
-            distance = np.minimum(distance, gap)
+    distance = body_distance(column.sacrum[0], x, y, z)
+    for above, below in itertools.pairwise(column.sacrum):
+        distance = smooth_min(distance, body_distance(below, x, y, z), 2.0)
+        gap = disc_distance(Disc("", below.upper, above.lower, bulge_mm=(0.0, 0.0)), x, y, z)
+        distance = np.minimum(distance, gap)
     wing = _wings(column, x, y, z)
     return smooth_min(distance, wing, 3.0), box
 
@@ -237,7 +244,7 @@ def _wings(column: Column, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.nd
     inner = 12 - np.abs(x)
     wing = smooth_max(np.maximum(plate, np.maximum(inner, np.abs(x) - wide)), cap, 4.0)
     wing = smooth_max(wing, heights[0] - z, 3.0)
-    for above, below in zip(column.sacrum, column.sacrum[1:], strict=False):
+    for above, below in itertools.pairwise(column.sacrum):
         hole = (above.lower.mid + below.upper.mid) / 2
         out = np.sqrt(((np.abs(x) - 20) / 1.3) ** 2 + ((z - hole[1]) / 1.15) ** 2) - 4.2
         wing = np.maximum(wing, -out)

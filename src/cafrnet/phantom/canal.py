@@ -8,7 +8,7 @@ from ..labels import TABLE
 from .anatomy import Anatomy
 from .appearance import Look
 from .canvas import Canvas
-from .shapes import ellipsoid
+from .shapes import coverage
 
 #: Distance over which the cord tapers to its end, in mm.
 CONUS_MM = 28.0
@@ -63,35 +63,46 @@ def paint_canal(canvas: Canvas, anatomy: Anatomy, look: Look, strands: np.ndarra
     rho = np.sqrt((across / np.maximum(half, 0.3)) ** 2 + (x / np.maximum(wide, 0.3)) ** 2)
     sac = np.where(half > 0.5, (rho - 1) * half, 5.0)
     canvas.paint(box, sac - 0.6, look.tissue["ligament"])
-    canvas.paint(
-        box, sac, _sac_signal(canvas, box, anatomy, look, strands, across, half), TABLE["spinal canal"].id
-    )
+    inside = sac < canvas.pixel_mm
+    signal = np.full(sac.shape, look.tissue["csf"], np.float32)
+    texture = {name: canvas.texture[name][box][inside] for name in ("cloud", "grain")}
+    place = x[inside], z[inside], across[inside], half[inside]
+    signal[inside] = _sac_signal(place, texture, anatomy, look, strands, canvas.pixel_mm)
+    canvas.paint(box, sac, signal, TABLE["spinal canal"].id)
 
 
 def _sac_signal(
-    canvas: Canvas,
-    box: tuple[slice, slice],
+    place: tuple[np.ndarray, ...],
+    texture: dict[str, np.ndarray],
     anatomy: Anatomy,
     look: Look,
     strands: np.ndarray,
-    across: np.ndarray,
-    half: np.ndarray,
+    pixel_mm: float,
 ) -> np.ndarray:
-    x, z = canvas.x[box], canvas.z[box]
-    signal = look.tissue["csf"] * (1 + 0.03 * canvas.texture["cloud"][box])
+    """Return the signal at points of the sac: fluid, roots, cord.
+
+    Args:
+        place: x, z, distance in front of the sac's middle and the sac's half size at each point, in mm.
+        texture: random fields at these points.
+        anatomy: the patient.
+        look: its grey levels.
+        strands: the roots.
+        pixel_mm: pixel size.
+    """
+    x, z, across, half = place
+    signal = look.tissue["csf"] * (1 + 0.03 * texture["cloud"])
     below = anatomy.conus_z_mm - z
     shown = np.clip(below / 15 + 0.8, 0, 1)
+    spread = np.clip(below / 90, 0, 1)
     for x0, across0, sway, phase, level in strands:
-        spread = np.clip(below / 90, 0, 1)
         at = -half * 0.45 + across0 * half * (0.35 + 0.4 * spread) + sway * np.sin(z / 23 + phase)
         d2 = (across - at) ** 2 + (np.abs(x - x0 * (0.5 + spread)) * 0.6) ** 2
         signal = signal + shown * level * np.exp(-d2 / 0.9) * (look.tissue["root"] - signal)
     taper = np.clip(-below / CONUS_MM, 0, 1) ** 0.5
     swell = 1 + 0.15 * np.exp(-(((-below - 35) / 25) ** 2))
-    cord = ellipsoid(x, across + 0.4, 0 * x, (5.2, 3.9, 1.0))
-    cord = np.where(below < 0, (np.hypot(x / 1.25, across + 0.5) - 3.8 * swell * taper), 9.0)
-    share = np.clip(0.5 - cord / max(canvas.pixel_mm, 0.6), 0, 1)
-    return signal + share * (look.tissue["cord"] * (1 + 0.04 * canvas.texture["grain"][box]) - signal)
+    cord = np.hypot(x / 1.25, across + 0.5) - 3.8 * swell * taper
+    share = np.where(below < 0, coverage(cord, max(pixel_mm, 0.6)), 0)
+    return signal + share * (look.tissue["cord"] * (1 + 0.04 * texture["grain"]) - signal)
 
 
 def draw_strands(rng: np.random.Generator) -> np.ndarray:
@@ -118,8 +129,7 @@ def paint_foramina(canvas: Canvas, anatomy: Anatomy, look: Look) -> None:
         if box is None:
             continue
         x, y, z = np.abs(canvas.x[box]), canvas.y[box] - back[0], canvas.z[box] - back[1]
-        side = np.clip((8 - x) / 2, 0, 30) + np.clip((x - 24) / 2, 0, 30)
-        fat = ellipsoid(0 * x, y + 5.5, z - 3.5, (1, 6.0, 10.5)) * 6 + side
+        side = np.clip((9 - x) / 2, 0, 30) + np.clip((x - 17) / 1.5, 0, 30)
         fat = (np.hypot((y + 5.5) / 6.0, (z - 3.5) / 10.5) - 1) * 6 + side
         canvas.paint(box, fat, look.tissue["deep fat"] * (1 + 0.08 * canvas.texture["grain"][box]))
         root = np.hypot((y + 4.8) / 1.0, (z - 8.0) / 1.2) - 2.4

@@ -7,6 +7,7 @@ so neighbours touch by construction, and heights and angles are those of the end
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -128,6 +129,12 @@ class Column:
     discs: tuple[Disc, ...]
     fractures: dict[str, str] = field(default_factory=dict)
 
+    def turned(self, angle_deg: float) -> Column:
+        """Return the column turned as a whole about the origin; positive raises the front."""
+        angle = np.radians(angle_deg)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        return self._changed(lambda p: replace(p, mid=turn @ p.mid, angle_deg=p.angle_deg + angle_deg))
+
     @property
     def segments(self) -> tuple[Segment, ...]:
         """Bodies and discs by turns, from L5/S upwards."""
@@ -135,13 +142,15 @@ class Column:
 
     def moved(self, offset: np.ndarray) -> Column:
         """Return the column shifted by (y, z) mm."""
+        return self._changed(lambda p: p.moved(offset))
 
-        def shift(segments: tuple) -> tuple:
-            return tuple(
-                replace(s, lower=s.lower.moved(offset), upper=s.upper.moved(offset)) for s in segments
-            )
+    def _changed(self, change: Callable[[Endplate], Endplate]) -> Column:
+        """Return the column with a change made to every endplate."""
 
-        return replace(self, sacrum=shift(self.sacrum), bodies=shift(self.bodies), discs=shift(self.discs))
+        def each(segments: tuple) -> tuple:
+            return tuple(replace(s, lower=change(s.lower), upper=change(s.upper)) for s in segments)
+
+        return replace(self, sacrum=each(self.sacrum), bodies=each(self.bodies), discs=each(self.discs))
 
 
 def stacked(

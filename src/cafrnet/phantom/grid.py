@@ -8,7 +8,7 @@ import numpy as np
 
 from ..labels import TABLE
 from .anatomy import Anatomy
-from .column import Segment
+from .column import Disc, Endplate, Segment
 from .options import CLINICAL_GRIDS, PhantomOptions
 from .surroundings import Trunk
 
@@ -52,16 +52,13 @@ def hull(segment: Segment, anatomy: Anatomy) -> np.ndarray:
         (x * plate.half_width_mm, *point)
         for plate in (segment.lower, segment.upper)
         for x in (-1, 0, 1)
-        for point in (plate.anterior, plate.posterior, plate.mid, plate.mid + sign_hollow(segment, plate))
+        for point in (plate.anterior, plate.posterior, plate.mid, plate.mid + _into_hollow(segment, plate))
     ]
     return anatomy.to_patient(np.array(points))
 
 
-def sign_hollow(segment: Segment, plate: object) -> np.ndarray:
-    """Return the offset from the middle of an endplate's line to its hollow, for a disc; a body loses there."""
-    from .column import Disc, Endplate
-
-    assert isinstance(plate, Endplate)
+def _into_hollow(segment: Segment, plate: Endplate) -> np.ndarray:
+    """Return the way (y, z) from the middle of an endplate's line into its hollow, which belongs to the disc."""
     if not isinstance(segment, Disc):
         return np.zeros(2)
     return plate.up * plate.hollow_mm * (1 if plate is segment.upper else -1)
@@ -130,7 +127,7 @@ def _rows(
         low = rng.uniform(sacral[4], sacral[1]) if usual else rng.uniform(sacral[1], heights["L4"].min())
         top = float(heights["T8"].max())
         return float(min(low, max(top - height, sacral[4] - 40))), rows
-    lowest, highest = ("S", "T9") if options.fov == "full" else options.fov
+    lowest, highest = ("S", "T9") if isinstance(options.fov, str) else options.fov
     ids = TABLE.column
     chosen = [TABLE[i].name for i in ids[ids.index(TABLE[lowest].id) : ids.index(TABLE[highest].id) + 1]]
     low = min(float(heights[name].min()) for name in chosen) - MARGIN_MM
