@@ -10,9 +10,6 @@ from ..errors import UsageError
 from ..files import stem
 from ..scan import is_scan
 
-#: Endings that hold a label map or an image; for layouts whose files need an optional reader (``.mha``).
-ITK_SUFFIXES = (".mha", ".mhd", ".nrrd")
-
 _AFFIXES = re.compile(r"^(?:mask_|seg_)|(?:_seg|_msk|_mask)$", re.IGNORECASE)
 
 
@@ -36,9 +33,7 @@ def pair_key(path: str | Path) -> str:
 
 def is_volume(path: Path) -> bool:
     """Whether this entry may be a scan: a file that some reader takes, or a folder of DICOM files."""
-    if path.name.startswith("."):
-        return False
-    return path.is_dir() or is_scan(path) or path.name.lower().endswith(ITK_SUFFIXES)
+    return not path.name.startswith(".") and (path.is_dir() or is_scan(path))
 
 
 def volumes(folder: Path) -> list[Path]:

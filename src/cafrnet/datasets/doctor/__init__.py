@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import CAFRNetError, InputError, MissingExtraError
 from ...labels import TABLE, UNKNOWN, ValueSets
 from ...scan import Scan, read_labels
 from ..case import Case, Dataset
@@ -43,6 +43,9 @@ def check(dataset: Dataset, *, split: Split | None = None, track: Track = iter) 
 
     Returns:
         The findings. Broken files are findings too; nothing is raised for them.
+
+    Raises:
+        MissingExtraError: reading this dataset needs an extra that is not installed.
     """
     findings = [*_pairs(dataset), *_declared(dataset.sets)]
     seen = _Seen()
@@ -95,7 +98,9 @@ def _case(case: Case, seen: _Seen) -> Iterator[Finding]:
     scan = None
     try:
         scan = case.read()
-    except InputError as error:
+    except MissingExtraError:
+        raise  # nothing is wrong with the case
+    except CAFRNetError as error:
         yield Finding("error", "image", case.id, str(error), "repair or export it again, or remove the case")
     if scan is not None:
         yield from _image(case, scan, seen)
