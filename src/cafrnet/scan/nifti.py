@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import zlib
 from itertools import product
@@ -31,9 +32,12 @@ def _load(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except nib.filebasedimages.ImageFileError as error:
-        raise InputError(f"{path} is not a NIfTI file: {error}") from error
+        raise InputError(f"{path} is not a NIfTI file, whatever its name says") from error
+    except gzip.BadGzipFile as error:
+        raise InputError(f"{path} is not a gzip file, though its name ends in .gz") from error
     except (EOFError, zlib.error, OSError, ValueError, nib.spatialimages.HeaderDataError) as error:
-        raise InputError(f"{path} is damaged or cut short ({error}); copy or export it again") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is damaged or cut short ({reason}); copy or export it again") from error
     if array.dtype.names:
         raise InputError(f"{path}: colour voxels ({array.dtype}) came, grey values were expected")
     while array.ndim > 3 and array.shape[-1] == 1:
