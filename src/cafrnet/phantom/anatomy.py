@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from .column import Body, Column, Disc, Endplate, stacked
 from .options import PhantomOptions
+from .shapes import along
 
 #: Per body, from L5 upwards: height, depth, half width in mm, wedge in degrees (typical adult values).
 BODIES = {
@@ -100,7 +101,7 @@ class Anatomy:
 
         ``z`` is the same in both.
         """
-        axis = np.interp(z, self.z_mm, self.back_wall_mm).astype(np.float32)
+        axis = along(z, self.z_mm, self.back_wall_mm)
         dx, dy, angle = x - self.lateral(z), y - axis, self.twist(z)
         cos, sin = np.cos(angle), np.sin(angle)
         return cos * dx + sin * dy, axis - sin * dx + cos * dy

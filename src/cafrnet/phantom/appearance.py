@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import ndimage
@@ -19,7 +20,7 @@ TISSUES: dict[str, tuple[float, float, float]] = {
     "septum": (0.35, 0.50, 0.06),
     "fascia": (0.06, 0.12, 0.04),
     "muscle": (0.14, 0.30, 0.22),
-    "marrow": (0.36, 0.55, 0.13),
+    "marrow": (0.40, 0.55, 0.13),
     "yellow marrow": (0.52, 0.80, 0.09),
     "oedema": (0.62, 0.30, 0.60),
     "cortex": (0.04, 0.07, 0.03),
@@ -89,7 +90,7 @@ def draw_look(rng: np.random.Generator, options: PhantomOptions) -> Look:
     tissue = {name: values[column] * float(np.exp(rng.normal(0, 0.09))) for name, values in TISSUES.items()}
     tissue["marrow"] *= float(np.exp(marrow))
     discs = float(np.exp(rng.normal(0, 0.12)))
-    flat = rng.random() < 0.35
+    flat = rng.random() < 0.25
     return Look(
         contrast=contrast,
         tissue=tissue,
@@ -98,8 +99,8 @@ def draw_look(rng: np.random.Generator, options: PhantomOptions) -> Look:
         rim_mm=(float(rng.uniform(0.5, 0.9)), float(rng.uniform(0.5, 1.3))),
         blur_mm=float(rng.uniform(0.25, 0.5)),
         noise=float(rng.uniform(0.008, 0.028) * options.noise),
-        coil_mm=float(rng.uniform(300, 700) if flat else rng.uniform(75, 170)),
-        saturation=float(rng.uniform(0.08, 0.4) if rng.random() < 0.6 else 1.0),
+        coil_mm=float(rng.uniform(300, 700) if flat else rng.uniform(80, 150)),
+        saturation=float(rng.uniform(0.08, 0.35) if rng.random() < 0.75 else 1.0),
         drift=tuple(float(v) for v in rng.normal(0, 0.09, 5)),
         clip=float(rng.uniform(0.0, 0.004)),
         white=float(rng.choice([255.0, 600.0, 1200.0, 3000.0])),
@@ -118,13 +119,14 @@ class Texture:
     """
 
     #: name -> standard deviation in mm (antero-posterior, cranio-caudal)
-    SCALES = {
+    SCALES: ClassVar[dict[str, tuple[float, float]]] = {
         "fine": (0.6, 0.6),
         "grain": (1.3, 1.3),
         "cloud": (6.0, 6.0),
         "blob": (11.0, 13.0),
         "streak": (1.3, 14.0),
-        "fibre": (4.0, 0.9),
+        "fibre": (3.5, 1.0),
+        "septum": (4.0, 22.0),
     }
 
     def __init__(self, rng: np.random.Generator, shape: tuple[int, int], pixel_mm: float) -> None:

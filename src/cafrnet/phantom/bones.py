@@ -11,7 +11,7 @@ from ..labels import TABLE, UNKNOWN
 from .appearance import Look
 from .canvas import Canvas
 from .column import Body, Column, Disc, Endplate, Segment
-from .shapes import ellipsoid, smooth_max, smooth_min
+from .shapes import along, ellipsoid, smooth_max, smooth_min, turned
 
 #: Where along the depth of a body its lateral outline converges, as a share of the depth behind its middle.
 FOCUS = 0.15
@@ -44,10 +44,9 @@ def above_endplate(plate: Endplate, x: np.ndarray, y: np.ndarray, z: np.ndarray,
         z: upwards.
         sign: +1 where the bone lies above the endplate, -1 where it lies below: the hollow goes into it.
     """
-    dy, dz = y - plate.mid[0], z - plate.mid[1]
-    along = (dy * plate.forward[0] + dz * plate.forward[1]) * (2 / plate.depth_mm)
-    height = dy * plate.up[0] + dz * plate.up[1]
-    hollow = np.maximum(1 - along * along - (x / plate.half_width_mm) ** 2, 0)
+    forward, height = turned(y, z, plate.mid, plate.angle_deg)
+    along_plate = forward * (2 / plate.depth_mm)
+    hollow = np.maximum(1 - along_plate * along_plate - (x / plate.half_width_mm) ** 2, 0)
     return height - sign * plate.hollow_mm * hollow
 
 
@@ -63,16 +62,7 @@ def walls(
         z: upwards.
         out_mm: how far the front and the back wall stand out at half height (negative: a waist).
     """
-    angle = np.radians(segment.angle_deg)
-    cos, sin = np.cos(angle), np.sin(angle)
-    middle = segment.middle
-
-    def local(point: np.ndarray) -> tuple[float, float]:
-        d = point - middle
-        return d[0] * cos + d[1] * sin, -d[0] * sin + d[1] * cos
-
-    dy, dz = y - middle[0], z - middle[1]
-    t, v = dy * cos + dz * sin, -dy * sin + dz * cos
+    t, v = turned(y, z, segment.middle, segment.angle_deg)
     depth = (segment.lower.depth_mm + segment.upper.depth_mm) / 2
     half_width = (segment.lower.half_width_mm + segment.upper.half_width_mm) / 2
     half_height = max(float(np.linalg.norm(segment.upper.mid - segment.lower.mid)) / 2, 1.0)
@@ -82,8 +72,8 @@ def walls(
     focus = -FOCUS * depth
     distances = []
     for front in (True, False):
-        low = local(segment.lower.anterior if front else segment.lower.posterior)
-        high = local(segment.upper.anterior if front else segment.upper.posterior)
+        ends = [p.anterior if front else p.posterior for p in (segment.lower, segment.upper)]
+        low, high = (tuple(map(float, turned(e[0], e[1], segment.middle, segment.angle_deg))) for e in ends)
         line = low[0] + (v - low[1]) * ((high[0] - low[0]) / max(high[1] - low[1], 0.5))
         line = line + (out_mm[0] if front else -out_mm[1]) * belly
         # the back wall is hollow in the middle, around the canal
@@ -119,7 +109,7 @@ def paint_column(canvas: Canvas, column: Column, look: Look) -> None:
     for segment in segments:
         if (box := segment_box(segment, canvas, 8)) is None:
             continue
-        at = canvas.x[box], canvas.y[box], canvas.z[box]
+        at = canvas.at(box)
         distance = segment_distance(segment, *at)
         canvas.paint(box, distance - 1.1, look.tissue["ligament"])
         painted.append((segment, box, at, distance))
@@ -166,9 +156,7 @@ def _vein(signal: np.ndarray, body: Body, at: tuple, look: Look) -> np.ndarray:
     """Add the basivertebral vein, which enters at the middle of the back wall."""
     x, y, z = at
     entry = (body.lower.posterior + body.upper.posterior) / 2
-    angle = np.radians(body.angle_deg)
-    dy, dz = y - entry[0], z - entry[1]
-    t, v = dy * np.cos(angle) + dz * np.sin(angle), -dy * np.sin(angle) + dz * np.cos(angle)
+    t, v = turned(y, z, entry, body.angle_deg)
     wedge = ellipsoid(x / 1.4, t, v, (4.0, 8.5, 1.9))
     share = 0.8 * np.clip(0.5 - wedge / 1.5, 0, 1)
     return signal + share * (look.tissue["vein"] - signal)
@@ -177,10 +165,8 @@ def _vein(signal: np.ndarray, body: Body, at: tuple, look: Look) -> np.ndarray:
 def disc_signal(canvas: Canvas, box: tuple[slice, slice], disc: Disc, at: tuple, look: Look) -> np.ndarray:
     """Return the signal of a disc: nucleus, its cleft, and the annulus around it."""
     x, y, z = at
-    angle, middle = np.radians(disc.angle_deg), disc.middle
-    dy, dz = y - middle[0], z - middle[1]
     depth = (disc.lower.depth_mm + disc.upper.depth_mm) / 2
-    t = (dy * np.cos(angle) + dz * np.sin(angle)) * 2 / depth + 0.08 - disc.tilt
+    t = turned(y, z, disc.middle, disc.angle_deg)[0] * (2 / depth) + (0.08 - disc.tilt)
     low, high = above_endplate(disc.lower, x, y, z, -1), -above_endplate(disc.upper, x, y, z, 1)
     height = np.maximum(low + high, 1e-3)
     v = (low - high) / height
@@ -200,7 +186,7 @@ def paint_sacrum(canvas: Canvas, column: Column, look: Look) -> None:
         return
     canvas.paint(box, distance - 0.9, look.tissue["ligament"])
     signal = bone_signal(canvas, box, distance, look)
-    at = canvas.x[box], canvas.y[box], canvas.z[box]
+    at = canvas.at(box)
     for i, (above, below) in enumerate(itertools.pairwise(column.sacrum)):
         gap = Disc("", below.upper, above.lower)
         remnant = disc_distance(gap, *at) + 0.35
@@ -219,7 +205,7 @@ def sacrum_distance(canvas: Canvas, column: Column) -> tuple[np.ndarray | None, 
     box = canvas.box((low[0], high[0]), (low[1], high[1]))
     if box is None:
         return None, None
-    x, y, z = canvas.x[box], canvas.y[box], canvas.z[box]
+    x, y, z = canvas.at(box)
     distance = body_distance(column.sacrum[0], x, y, z)
     for above, below in itertools.pairwise(column.sacrum):
         distance = smooth_min(distance, body_distance(below, x, y, z), 2.0)
@@ -234,18 +220,18 @@ def _wings(column: Column, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.nd
     path = np.array([p.mid - 3.0 * p.up for b in reversed(column.sacrum) for p in (b.lower, b.upper)])
     thick = np.array([p.depth_mm * 0.42 + 2 for b in reversed(column.sacrum) for p in (b.lower, b.upper)])
     heights = np.maximum.accumulate(path[:, 1]) + np.arange(len(path)) * 1e-3
-    centre = np.interp(z, heights, path[:, 0]) - 2.5
-    half = np.interp(z, heights, thick)
-    slope = np.interp(z, (heights[1:] + heights[:-1]) / 2, np.diff(path[:, 0]) / np.diff(heights))
+    centre = along(z, heights, path[:, 0]) - 2.5
+    half = along(z, heights, thick)
+    slope = along(z, (heights[1:] + heights[:-1]) / 2, np.diff(path[:, 0]) / np.diff(heights))
     plate = (np.abs(y - centre) - half * np.sqrt(1 + slope**2) * 0.8) / np.sqrt(1 + slope**2)
-    wide = np.interp(z, heights, np.linspace(16, 55, len(heights)))
+    wide = along(z, heights, np.linspace(16, 55, len(heights)))
     top = column.sacrum[0].upper
-    cap = (y - top.mid[0]) * top.up[0] + (z - top.mid[1]) * top.up[1] + 3
+    cap = turned(y, z, top.mid, top.angle_deg)[1] + 3
     inner = 12 - np.abs(x)
     wing = smooth_max(np.maximum(plate, np.maximum(inner, np.abs(x) - wide)), cap, 4.0)
-    wing = smooth_max(wing, heights[0] - z, 3.0)
+    wing = smooth_max(wing, float(heights[0]) - z, 3.0)
     for above, below in itertools.pairwise(column.sacrum):
         hole = (above.lower.mid + below.upper.mid) / 2
-        out = np.sqrt(((np.abs(x) - 20) / 1.3) ** 2 + ((z - hole[1]) / 1.15) ** 2) - 4.2
+        out = np.sqrt(((np.abs(x) - 20) / 1.3) ** 2 + ((z - float(hole[1])) / 1.15) ** 2) - 4.2
         wing = np.maximum(wing, -out)
     return wing

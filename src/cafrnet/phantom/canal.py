@@ -8,7 +8,7 @@ from ..labels import TABLE
 from .anatomy import Anatomy
 from .appearance import Look
 from .canvas import Canvas
-from .shapes import coverage
+from .shapes import along, coverage
 
 #: Distance over which the cord tapers to its end, in mm.
 CONUS_MM = 28.0
@@ -31,10 +31,10 @@ def sac_outline(anatomy: Anatomy, z: np.ndarray) -> tuple[np.ndarray, np.ndarray
     gap = 1.6 + 3.0 * np.exp(-(((heights - anatomy.column.sacrum[0].upper.posterior[1]) / 24) ** 2))
     centre = wall - (gap + half) / cos_all
     return (
-        np.interp(z, heights, centre).astype(np.float32),
-        np.interp(z, heights, half).astype(np.float32),
-        np.interp(z, heights, wide).astype(np.float32),
-        np.interp(z, heights, cos_all).astype(np.float32),
+        along(z, heights, centre),
+        along(z, heights, half),
+        along(z, heights, wide),
+        along(z, heights, cos_all),
     )
 
 
@@ -52,10 +52,10 @@ def paint_canal(canvas: Canvas, anatomy: Anatomy, look: Look, strands: np.ndarra
     box = canvas.box((float(wall.min()) - 40, float(wall.max()) + 5), (float(low), 1e4))
     if box is None or canvas.x_range[0] > 20 or canvas.x_range[1] < -20:
         return
-    x, y, z = canvas.x[box], canvas.y[box], canvas.z[box]
+    x, y, z = canvas.at(box)
     centre, half, wide, cos = sac_outline(anatomy, z)
     across = (y - centre) * cos
-    line = np.interp(z, anatomy.z_mm, wall)
+    line = along(z, anatomy.z_mm, wall)
     behind = (line - y) * cos
     deep = 2 * anatomy.canal_mm[0] + 4.5
     fat = np.maximum(np.maximum(-behind, behind - deep), np.abs(x) - (anatomy.canal_mm[1] + 2.5))
@@ -66,7 +66,7 @@ def paint_canal(canvas: Canvas, anatomy: Anatomy, look: Look, strands: np.ndarra
     inside = sac < canvas.pixel_mm
     signal = np.full(sac.shape, look.tissue["csf"], np.float32)
     texture = {name: canvas.texture[name][box][inside] for name in ("cloud", "grain")}
-    place = x[inside], z[inside], across[inside], half[inside]
+    place = tuple(np.broadcast_to(a, sac.shape)[inside] for a in (x, z, across, half))
     signal[inside] = _sac_signal(place, texture, anatomy, look, strands, canvas.pixel_mm)
     canvas.paint(box, sac, signal, TABLE["spinal canal"].id)
 
@@ -128,7 +128,8 @@ def paint_foramina(canvas: Canvas, anatomy: Anatomy, look: Look) -> None:
         box = canvas.box((back[0] - 16, back[0] + 4), (back[1] - 12, back[1] + 20))
         if box is None:
             continue
-        x, y, z = np.abs(canvas.x[box]), canvas.y[box] - back[0], canvas.z[box] - back[1]
+        x, y, z = canvas.at(box)
+        x, y, z = np.abs(x), y - float(back[0]), z - float(back[1])
         side = np.clip((9 - x) / 2, 0, 30) + np.clip((x - 17) / 1.5, 0, 30)
         fat = (np.hypot((y + 5.5) / 6.0, (z - 3.5) / 10.5) - 1) * 6 + side
         canvas.paint(box, fat, look.tissue["deep fat"] * (1 + 0.08 * canvas.texture["grain"][box]))

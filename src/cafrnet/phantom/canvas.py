@@ -18,7 +18,7 @@ class Canvas:
     Attributes:
         x: model coordinate to the right, in mm.
         y: to the front.
-        z: upwards.
+        z: upwards; one row only, since the plane is never tilted about the left-right axis.
         signal: what was painted so far.
         labels: ids of the label table; None where only signal is wanted.
         texture: random fields, by name of their scale.
@@ -34,18 +34,21 @@ class Canvas:
     pixel_mm: float
 
     def __post_init__(self) -> None:
-        """Keep the outline of the plane, to find boxes quickly."""
+        """Keep the reach of the plane, to find boxes quickly."""
         self._y = np.stack([self.y.min(axis=1), self.y.max(axis=1)])
-        self._z = np.stack([self.z.min(axis=0), self.z.max(axis=0)])
         self.x_range = (float(self.x.min()), float(self.x.max()))
 
     def box(self, y_mm: tuple[float, float], z_mm: tuple[float, float]) -> tuple[slice, slice] | None:
         """Return the index box that holds all pixels in the given ranges, or None if there is none."""
         rows = np.flatnonzero((self._y[1] >= y_mm[0]) & (self._y[0] <= y_mm[1]))
-        columns = np.flatnonzero((self._z[1] >= z_mm[0]) & (self._z[0] <= z_mm[1]))
+        columns = np.flatnonzero((self.z[0] >= z_mm[0]) & (self.z[0] <= z_mm[1]))
         if not rows.size or not columns.size:
             return None
         return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+    def at(self, box: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return x, y, z of the pixels in a box; z as one row."""
+        return self.x[box], self.y[box], self.z[:, box[1]]
 
     def paint(
         self,

@@ -34,12 +34,15 @@ class Grid:
         return float(np.linalg.norm(self.affine[:3, 0]))
 
     def plane(self, k: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return x, y, z (RAS mm, float32) of the pixels of the plane at slice index ``k``."""
+        """Return x, y, z (RAS mm, float32) of the pixels of the plane at slice index ``k``.
+
+        ``z`` is one row: planes are tilted about the vertical and the front axis only.
+        """
         i = np.arange(self.shape[0], dtype=np.float64)[:, None]
         j = np.arange(self.shape[1], dtype=np.float64)[None, :]
         a = self.affine
         x, y, z = ((a[r, 0] * i + a[r, 1] * j + (a[r, 2] * k + a[r, 3])).astype(np.float32) for r in range(3))
-        return x, y, z
+        return x, y, z[:1]
 
     def index(self, points: np.ndarray) -> np.ndarray:
         """Return the array coordinates (n, 3) of points (n, 3) in RAS mm."""
@@ -75,6 +78,8 @@ def draw_grid(rng: np.random.Generator, anatomy: Anatomy, trunk: Trunk, options:
     size, pixel = CLINICAL_GRIDS[int(rng.integers(len(CLINICAL_GRIDS)))]
     if options.matrix is not None:
         size, pixel = options.matrix[0], 300.0 / max(options.matrix)
+    elif options.pixel_mm is not None:
+        size = 2 * round(150.0 / options.pixel_mm)
     pixel = options.pixel_mm or pixel
     rows = options.matrix[1] if options.matrix is not None else size
     slices = options.slices or int(rng.integers(12, 16))

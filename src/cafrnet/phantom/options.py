@@ -98,5 +98,7 @@ class PhantomOptions:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
+#: Nothing set: everything is drawn.
+DEFAULT = PhantomOptions()
 #: Small and quick: the size of the model grid, for demos and tests.
 SMALL = PhantomOptions(matrix=(256, 256), pixel_mm=1.17, slices=12, supersampling=2)

@@ -14,8 +14,9 @@ from .bones import paint_column
 from .canal import draw_strands, paint_canal, paint_foramina
 from .canvas import Canvas
 from .grid import Grid, draw_grid
-from .options import PhantomOptions
+from .options import DEFAULT, PhantomOptions
 from .posterior import paint_posterior_elements
+from .shapes import along
 from .surroundings import Trunk, draw_trunk, paint_surroundings
 from .truth import describe
 
@@ -37,7 +38,7 @@ class Phantom:
     truth: dict[str, Any] = field(repr=False)
 
 
-def make_phantom(rng: np.random.Generator | int, options: PhantomOptions = PhantomOptions()) -> Phantom:
+def make_phantom(rng: np.random.Generator | int, options: PhantomOptions = DEFAULT) -> Phantom:
     """Make one phantom.
 
     Anatomy, grid, contrast and noise have random streams of their own: options that change the contrast or
@@ -78,7 +79,7 @@ def _render(
     for k in range(grid.shape[2]):
         texture = textures.next_slice()
         signal, labels[:, :, k], canvas = _slice(k, anatomy, trunk, grid, look, options, texture, strands)
-        skin, front = (np.interp(canvas.z, trunk.z_mm, line) for line in (trunk.skin, anatomy.front_wall_mm))
+        skin, front = (along(canvas.z, trunk.z_mm, line) for line in (trunk.skin, anatomy.front_wall_mm))
         volume[:, :, k] = receive(
             signal, canvas.y - skin, canvas.y - front, canvas.z, look, grid.pixel_mm, rng
         )

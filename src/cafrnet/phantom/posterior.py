@@ -10,7 +10,7 @@ from .appearance import Look
 from .bones import bone_signal
 from .canvas import Canvas
 from .column import Body
-from .shapes import capsule, slab, smooth_max, smooth_min
+from .shapes import capsule, slab, smooth_max, smooth_min, turned
 
 #: Half distance between the two pedicles of a body, in mm, from L5 upwards.
 PEDICLE_MM = (18.0, 15.5, 14.0, 13.0, 12.5, 12.5, 12.0, 11.0, 11.0, 11.0, 11.0, 11.0)
@@ -24,28 +24,54 @@ def paint_posterior_elements(canvas: Canvas, anatomy: Anatomy, look: Look) -> No
         box = canvas.box((back[0] - 62, back[0] + 8), (back[1] - 42, back[1] + 30))
         if box is None:
             continue
+        _paint_interlaminar(canvas, box, body, anatomy, look)
         distance = posterior_distance(canvas, box, body, level, anatomy)
         if distance is None:
             continue
+        distance = distance + 0.45 * canvas.texture["cloud"][box] + 0.2 * canvas.texture["grain"][box]
         canvas.paint(box, distance - 0.7, look.tissue["ligament"])
         canvas.paint(box, distance, bone_signal(canvas, box, distance, look), label)
+
+
+def _paint_interlaminar(
+    canvas: Canvas, box: tuple[slice, slice], body: Body, anatomy: Anatomy, look: Look
+) -> None:
+    """Paint the fat behind the sac between this lamina and the next one down, and the yellow ligament there."""
+    x, t, v = local(canvas, box, body)
+    height = float(np.linalg.norm(body.upper.posterior - body.lower.posterior))
+    deep = canal_depth(anatomy)
+    ligament = capsule(
+        x, t, v, (3.0, -deep - 4.5, -0.5 * height), (5.0, -deep - 1.0, -1.05 * height), (2.4, 2.0), flat=1.5
+    )
+    canvas.paint(box, np.maximum(ligament, x - 14), look.tissue["ligament"] * 1.3)
+    across = (t + deep - 0.8 + 0.25 * (v + 0.72 * height)) / 4.4
+    pad = (np.sqrt(across**2 + ((v + 0.72 * height) / 11.0) ** 2 + (x / 6.5) ** 2) - 1) * 4.0
+    canvas.paint(box, pad, look.tissue["deep fat"] * (1 + 0.05 * canvas.texture["grain"][box]))
+
+
+def canal_depth(anatomy: Anatomy) -> float:
+    """Return the antero-posterior depth of the bony canal, in mm."""
+    return 2 * anatomy.canal_mm[0] + 4.0
+
+
+def local(canvas: Canvas, box: tuple[slice, slice], body: Body) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return |x|, t (forward) and v (upward) in mm from the middle of a body's back wall, along its axes."""
+    back = (body.lower.posterior + body.upper.posterior) / 2
+    x, y, z = canvas.at(box)
+    return (np.abs(x), *turned(y, z, back, body.angle_deg))
 
 
 def posterior_distance(
     canvas: Canvas, box: tuple[slice, slice], body: Body, level: int, anatomy: Anatomy
 ) -> np.ndarray | None:
     """Return the signed distance to the posterior elements of one vertebra, or None if none is near."""
-    back = (body.lower.posterior + body.upper.posterior) / 2
-    angle = np.radians(body.angle_deg)
-    dy, dz = canvas.y[box] - back[0], canvas.z[box] - back[1]
-    t, v = dy * np.cos(angle) + dz * np.sin(angle), -dy * np.sin(angle) + dz * np.cos(angle)
-    x = np.abs(canvas.x[box])
+    x, t, v = local(canvas, box, body)
     near = 0.0 if canvas.x_range[0] < 0 < canvas.x_range[1] else min(abs(e) for e in canvas.x_range)
     far = max(abs(e) for e in canvas.x_range)
     height = float(np.linalg.norm(body.upper.posterior - body.lower.posterior))
-    canal = 2 * anatomy.canal_mm[0] + 4.0
+    canal = canal_depth(anatomy)
     parts = []
-    for reach, part in _parts(level, height, canal, anatomy.scale):
+    for reach, part in _parts(level, height, canal, anatomy):
         if near < reach[1] and far > reach[0]:
             parts.append(part(x, t, v))
     distance: np.ndarray | None = None
@@ -54,9 +80,11 @@ def posterior_distance(
     return distance
 
 
-def _parts(level: int, height: float, canal: float, scale: float) -> list:
+def _parts(level: int, height: float, canal: float, anatomy: Anatomy) -> list:
     """Return for each part the range of |x| that it can reach, and its distance function of (x, t, v)."""
-    xp, s, h = PEDICLE_MM[level] * scale, scale, height
+    s, h = anatomy.scale, height
+    xp = PEDICLE_MM[level] * s
+    long, tall = map(float, anatomy.spinous[level])
     lumbar = level < 5
     half = 4.3 * s if lumbar else 3.0 * s
 
@@ -80,13 +108,13 @@ def _parts(level: int, height: float, canal: float, scale: float) -> list:
         return capsule(x, t, v, (xp - 1, -15 * s, -0.05 * h), end, (3.2 * s, 3.2 * s), flat=2.5)
 
     def spinous(x, t, v):
-        length, fall = (31 * s, 0.16) if lumbar else (26 * s, 0.75)
-        root = -canal - 3.0 * s
+        length, fall = (30 * s * long, 0.12) if lumbar else (27 * s * long, 0.7)
+        root = -canal - 1.0 * s
         along = np.clip((root - t) / length, 0, 1)
-        middle = (-0.38 - fall * along) * h
-        tall = (7.0 + 3.0 * along) * s if lumbar else (5.5 - 1.0 * along) * s
-        plate = smooth_max(np.abs(v - middle) - tall, slab(t, root - length, root), 5.0)
-        return smooth_max(plate, x - (2.6 + 1.6 * along) * s, 1.5)
+        middle = (-0.40 - fall * along) * h
+        height = (7.5 + 3.0 * along) * s * tall if lumbar else (5.0 - 0.5 * along) * s * tall
+        plate = smooth_max(np.abs(v - middle) - height, slab(t, root - length, root), 9.0)
+        return smooth_max(plate, x - (3.2 + 1.5 * along) * s, 1.5)
 
     def transverse(x, t, v):
         out = (23.0 if lumbar else 14.0) * s
@@ -98,6 +126,6 @@ def _parts(level: int, height: float, canal: float, scale: float) -> list:
         ((xp - 6, xp + 8), upper_facet),
         ((xp - 6, xp + 6), lower_facet),
         ((0.0, xp + 3), lamina),
-        ((0.0, 4.5 * s), spinous),
+        ((0.0, 5.5 * s), spinous),
         ((xp - 3, xp + 28), transverse),
     ]

@@ -7,6 +7,8 @@ needs, and approximate elsewhere.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 Array = np.ndarray
@@ -55,6 +57,18 @@ def ellipsoid(x: Array, t: Array, v: Array, half_mm: tuple[float, float, float])
     """Return the approximate distance to an ellipsoid around the origin."""
     rho = np.sqrt((x / half_mm[0]) ** 2 + (t / half_mm[1]) ** 2 + (v / half_mm[2]) ** 2)
     return (rho - 1) * min(half_mm)
+
+
+def along(z: Array, heights: Array, values: Array) -> Array:
+    """Return what a line sampled at ``heights`` is worth at each ``z`` (float32, the shape of ``z``)."""
+    return np.interp(z, heights, values).astype(np.float32)
+
+
+def turned(y: Array, z: Array, origin: Array, angle_deg: float) -> tuple[Array, Array]:
+    """Return the coordinates forward and upward from ``origin`` (y, z), along axes inclined by an angle."""
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    dy, dz = y - float(origin[0]), z - float(origin[1])
+    return dy * cos + dz * sin, dz * cos - dy * sin
 
 
 def coverage(distance_mm: Array, pixel_mm: float) -> Array:

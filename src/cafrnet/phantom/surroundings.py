@@ -11,6 +11,7 @@ from scipy.special import expit
 from .anatomy import Anatomy
 from .appearance import Look
 from .canvas import Canvas
+from .shapes import along
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def draw_trunk(rng: np.random.Generator, anatomy: Anatomy) -> Trunk:
     fat = anatomy.fat_mm[0] + (anatomy.fat_mm[1] - anatomy.fat_mm[0]) * expit(-(z + 40) / 22)
     skin = ndimage.gaussian_filter1d(fascia - fat, 22.0, mode="nearest")
     skin = np.minimum(skin, fascia - 3)
-    reach = rng.uniform(95, 150) * s
-    belly = ndimage.gaussian_filter1d(anatomy.front_wall_mm, 50.0, mode="nearest") + reach
+    reach = rng.uniform(115, 190) * s
+    belly = ndimage.gaussian_filter1d(anatomy.front_wall_mm, 110.0, mode="nearest") + reach
     belly = belly + rng.uniform(4, 14) * np.sin(z / 70 + rng.uniform(0, 6))
     return Trunk(z, fascia, skin, belly, tuple(_draw_organs(rng, anatomy, reach)))
 
@@ -71,7 +72,7 @@ def paint_surroundings(canvas: Canvas, anatomy: Anatomy, trunk: Trunk, look: Loo
     everywhere = (slice(None), slice(None))
     tissue, texture = look.tissue, canvas.texture
     skin, fascia, belly, front, back = (
-        np.interp(z, trunk.z_mm, line).astype(np.float32)
+        along(z, trunk.z_mm, line)
         for line in (trunk.skin, trunk.fascia, trunk.belly, anatomy.front_wall_mm, anatomy.back_wall_mm)
     )
     lateral = np.abs(x)
@@ -79,16 +80,16 @@ def paint_surroundings(canvas: Canvas, anatomy: Anatomy, trunk: Trunk, look: Loo
     canvas.signal[:] = tissue["air"]
     inside = np.maximum(skin - y, y - belly)
     canvas.paint(everywhere, inside, tissue["skin"])
-    septa = np.exp(-((texture["cloud"] + 0.3 * texture["grain"]) ** 2) / 0.012)
-    fat = tissue["fat"] * (1 + 0.05 * texture["cloud"]) + 0.55 * septa * (tissue["septum"] - tissue["fat"])
+    septa = np.exp(-((texture["septum"] + 0.15 * texture["grain"]) ** 2) / 0.006)
+    septa *= np.clip(0.6 + texture["blob"], 0, 1)
+    fat = tissue["fat"] * (1 + 0.05 * texture["cloud"]) + 0.7 * septa * (tissue["septum"] - tissue["fat"])
     canvas.paint(everywhere, inside + 2.0, fat)
     canvas.paint(everywhere, np.maximum(fascia - 1.3 - y, y - (belly - 14)), tissue["fascia"])
     muscle_fat = anatomy.muscle_fat * (1 + 0.8 * np.clip(-z / 110, -0.6, 1))
-    canvas.paint(
-        everywhere,
-        np.maximum(fascia - y, y - (belly - 17)),
-        _muscle(texture, look, muscle_fat + 0.25 * np.exp(-((lateral / 4) ** 2))),
-    )
+    muscle = _muscle(texture, look, muscle_fat + 0.08)
+    between = np.exp(-((lateral / 4.5) ** 4))
+    muscle = muscle + between * (_interspinous(texture, look, muscle_fat) - muscle)
+    canvas.paint(everywhere, np.maximum(fascia - y, y - (belly - 17)), muscle)
     _paint_belly(canvas, anatomy, trunk, look, front, belly)
     _paint_vessels(canvas, anatomy, look, front)
     _paint_psoas(canvas, anatomy, look, front, back)
@@ -100,6 +101,13 @@ def _muscle(texture: dict[str, np.ndarray], look: Look, fat: np.ndarray) -> np.n
     lean = tissue["muscle"] * (1 + 0.12 * texture["streak"] + 0.05 * texture["grain"])
     streaks = expit((0.9 * texture["streak"] + 0.45 * texture["cloud"] - 1.9 + 2.6 * fat) / 0.18)
     return lean + 0.9 * streaks * (tissue["deep fat"] - lean)
+
+
+def _interspinous(texture: dict[str, np.ndarray], look: Look, fat: np.ndarray) -> np.ndarray:
+    """Return the signal between the spinous processes: dark ligament with oblique strands of fat."""
+    dark = 0.55 * look.tissue["muscle"] + 0.45 * look.tissue["ligament"]
+    strands = expit((texture["fibre"] + 0.8 * texture["cloud"] - 1.7 + 1.8 * fat) / 0.3)
+    return dark * (1 + 0.2 * texture["grain"]) + strands * (0.75 * look.tissue["deep fat"] - dark)
 
 
 def _paint_belly(
@@ -124,25 +132,29 @@ def _paint_belly(
         )
         if box is None:
             continue
-        rho = np.hypot((y[box] - centre[1]) / half[1], (z[box] - centre[2]) / half[2])
-        distance = (rho - size) * min(half[1:]) + 1.2 * texture["cloud"][box]
-        canvas.paint(box, np.maximum(distance - 1.5, y[box] - belly[box] + 22), tissue["muscle"])
+        at = canvas.at(box)
+        rho = np.hypot(
+            (at[1] - float(centre[1])) / float(half[1]), (at[2] - float(centre[2])) / float(half[2])
+        )
+        distance = (rho - size) * float(min(half[1:])) + 1.2 * texture["cloud"][box]
+        canvas.paint(box, np.maximum(distance - 1.5, at[1] - belly[:, box[1]] + 22), tissue["muscle"])
         inner = tissue[name] * (1 + 0.15 * texture["cloud"][box])
-        canvas.paint(box, np.maximum(distance, y[box] - belly[box] + 23), inner)
-    chest = float(anatomy.column.bodies[6].middle[1])
-    dome = chest + 22 + 0.15 * np.abs(y - front - 60) - z
+        canvas.paint(box, np.maximum(distance, at[1] - belly[:, box[1]] + 23), inner)
+    chest = float(anatomy.column.bodies[7].middle[1])
+    dome = chest + 10 + 0.25 * np.abs(y - front - 55) + 3 * texture["blob"] - z
     lung = np.maximum(dome, np.maximum(front + 26 - y, y - (belly - 20)))
-    canvas.paint(everywhere, lung, tissue["lung"] * (1 + 0.4 * texture["cloud"]))
+    share = expit(-lung / 3.0)
+    canvas.signal += share * (tissue["lung"] * (1 + 0.4 * texture["cloud"]) - canvas.signal)
 
 
 def _paint_vessels(canvas: Canvas, anatomy: Anatomy, look: Look, front: np.ndarray) -> None:
     """Aorta on the left, vena cava on the right, both with a flow void; they end where they fork at L4."""
     everywhere = (slice(None), slice(None))
     fork = float(anatomy.column.bodies[1].middle[1])
-    below = np.maximum(fork - canvas.z, 0)
+    below = 8 * np.logaddexp(0, (fork - canvas.z) / 8)
     for x0, side, radius in ((-6.0, -1, 8.5), (13.0, 1, 9.5)):
         centre_x = x0 + side * 0.45 * below
-        size = np.where(below > 0, 5.5, radius)
+        size = 5.0 + (radius - 5.0) * np.exp(-below / 14)
         centre_y = front + 11.5 - 0.12 * np.minimum(below, 60)
         distance = np.hypot((canvas.x - centre_x) / 1.0, canvas.y - centre_y) - size
         canvas.paint(everywhere, distance - 1.0, look.tissue["muscle"])

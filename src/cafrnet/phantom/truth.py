@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,6 @@ def _angles(anatomy: Anatomy) -> dict[str, float]:
     names = list(tops)
     slope = {name: _angle(plate, anatomy) for name, plate in tops.items()}
     angles = {"lumbar_lordosis_L1_S1": round(slope["L1"] - slope["S1"], 3), "sacral_slope": -slope["S1"]}
-    for below, above in zip(names, names[1:], strict=False):
+    for below, above in itertools.pairwise(names):
         angles[f"segment_{above}_{below}"] = round(slope[above] - slope[below], 3)
     return angles
