@@ -4,19 +4,20 @@ Sechidis, Tsoumakas, Vlahavas, "On the Stratification of Multi-Label Data", ECML
 the fewest patients left is dealt first, each patient to the part that is shortest of that label.
 
 Differs from the paper: quotas are whole numbers, and a label that has enough patients gets at least one in
-every part (with fewer, the parts are served in a given order); a part that is full takes no more; what the
-greedy pass leaves uneven, exchanges of two patients repair.
+every part (with fewer, the parts are served in a given order); a part that is full takes no more; the pass is
+made several times, since chance decides ties, the best deal is taken, and where a label is still missing in a
+part, exchanges of two patients bring it there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-#: Exchanges tried at most; each one strictly improves the deal, so that this is only a guard.
-MOST_EXCHANGES = 1000
+#: Passes made at most, while some label is missing in a part.
+MOST_PASSES = 20
 
 
 def quotas(total: int, fractions: np.ndarray, order: Sequence[int]) -> np.ndarray:
@@ -40,21 +41,30 @@ def quotas(total: int, fractions: np.ndarray, order: Sequence[int]) -> np.ndarra
 
 @dataclass
 class _Deal:
-    """Who is where: ``part`` per patient, compared by how far it is from what was wanted."""
+    """Who has to be dealt, and what each part should get."""
 
     marks: np.ndarray  # patients x labels: number of the patient's cases that have the label
     wanted: np.ndarray  # parts x labels
     sizes: np.ndarray  # cases per patient
     wanted_sizes: np.ndarray  # per part
-    part: np.ndarray  # per patient
 
-    def cost(self, part: np.ndarray) -> tuple[int, float, float]:
-        """Return (labels missing in a part that should have them, uneven sizes, uneven labels)."""
+    def cost(self, part: np.ndarray) -> tuple[int, int, float, float]:
+        """Return what is wrong with a deal, the worst first.
+
+        Parts without a label that enough patients have for all; parts without a label that they should have;
+        uneven sizes; uneven labels.
+        """
         held = np.stack([self.marks[part == p].sum(axis=0) for p in range(len(self.wanted))])
         size = np.bincount(part, self.sizes, len(self.wanted))
-        missing = int(((held == 0) & (self.wanted > 0)).sum())
+        missing = (held == 0) & (self.wanted > 0)
+        for_all = (self.wanted > 0).all(axis=0)
         spread = np.square(held - self.wanted) / np.maximum(self.wanted, 1)
-        return missing, float(np.abs(size - self.wanted_sizes).sum()), float(spread.sum())
+        return (
+            int(missing[:, for_all].sum()),
+            int(missing.sum()),
+            float(np.abs(size - self.wanted_sizes).sum()),
+            float(spread.sum()),
+        )
 
 
 def stratify(
@@ -83,16 +93,21 @@ def stratify(
     # A quota counts patients where labels are rare; patients and cases differ only in multi-series datasets.
     wanted = np.stack([quotas(int(n), share, order) for n in patients_with], axis=1).astype(float)
     wanted *= marks.sum(axis=0) / np.maximum(patients_with, 1)
-    deal = _Deal(marks, wanted, sizes, quotas(int(sizes.sum()), share, order), np.full(len(marks), -1))
-    _greedy(deal, rng)
-    return _repair(deal)
+    deal = _Deal(marks, wanted, sizes, quotas(int(sizes.sum()), share, order))
+    best = _repair(deal, _greedy(deal, rng))
+    for _ in range(MOST_PASSES - 1):
+        if deal.cost(best)[1] == 0:
+            break
+        best = min(best, _repair(deal, _greedy(deal, rng)), key=deal.cost)
+    return best
 
 
-def _greedy(deal: _Deal, rng: np.random.Generator) -> None:
-    """Fill ``deal.part``: the rarest label first, each patient to the part that lacks it most."""
+def _greedy(deal: _Deal, rng: np.random.Generator) -> np.ndarray:
+    """Deal the rarest label first, each patient to the part that lacks it most; return the parts."""
+    part = np.full(len(deal.marks), -1)
     need, room = deal.wanted.copy(), deal.wanted_sizes.astype(float)
-    turn = rng.permutation(len(deal.part))
-    while (left := turn[deal.part[turn] < 0]).size:
+    turn = rng.permutation(len(part))
+    while (left := turn[part[turn] < 0]).size:
         counts = (deal.marks[left] > 0).sum(axis=0)
         present = np.flatnonzero(counts)
         label = present[np.argmin(counts[present])] if present.size else None
@@ -103,28 +118,30 @@ def _greedy(deal: _Deal, rng: np.random.Generator) -> None:
             lack = need[:, label] if label is not None else room
             keys = np.stack([rng.random(len(room)), room, lack, allowed])
             best = int(np.lexsort(keys)[-1])
-            deal.part[patient] = best
+            part[patient] = best
             need[best] -= deal.marks[patient]
             room[best] -= deal.sizes[patient]
-
-
-def _repair(deal: _Deal) -> np.ndarray:
-    """Exchange two patients of different parts while that brings a missing label into its part."""
-    part = deal.part.copy()
-    cost = deal.cost(part)
-    for _ in range(MOST_EXCHANGES):
-        if cost[0] == 0:
-            break
-        best, step = cost, None
-        for a in range(len(part)):
-            for b in range(a + 1, len(part)):
-                if part[a] != part[b]:
-                    part[a], part[b] = part[b], part[a]
-                    if (new := deal.cost(part)) < best:
-                        best, step = new, (a, b)
-                    part[a], part[b] = part[b], part[a]
-        if step is None:
-            break
-        part[step[0]], part[step[1]] = part[step[1]], part[step[0]]
-        cost = best
     return part
+
+
+def _repair(deal: _Deal, part: np.ndarray) -> np.ndarray:
+    """Exchange two patients of different parts while that brings a missing label into its part."""
+    cost = deal.cost(part)
+    while cost[1]:
+        exchanged = [(deal.cost(other), n, other) for n, other in enumerate(_exchanges(deal, part))]
+        best = min(exchanged, default=(cost, 0, part))
+        if best[0] >= cost:
+            break
+        cost, _, part = best
+    return part
+
+
+def _exchanges(deal: _Deal, part: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the deals in which someone with a missing label has changed places with someone of that part."""
+    for p, wanted in enumerate(deal.wanted):
+        missing = (deal.marks[part == p].sum(axis=0) == 0) & (wanted > 0)
+        for a in np.flatnonzero(deal.marks[:, missing].any(axis=1)):
+            for b in np.flatnonzero(part == p):
+                other = part.copy()
+                other[a], other[b] = part[b], part[a]
+                yield other
