@@ -18,8 +18,9 @@ logger = logging.getLogger(__name__)
 #: Limits against archives made to fill a disk.
 MOST_MEMBERS = 100_000
 MOST_BYTES = 128 * 2**30
-#: Images compress 2 to 10 times, label maps up to some hundred times.
-LARGEST_RATIO = 1000
+#: Images compress 2 to 10 times, label maps up to some hundred times, bombs a thousand times.
+LARGEST_RATIO = 400
+SMALL_BYTES = 2**24
 #: What some systems add to an archive; it is left out.
 _JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
@@ -95,7 +96,7 @@ def _wrong(info: zipfile.ZipInfo, seen: set[str]) -> str:
         return "is encrypted"
     if info.filename.casefold() in seen:
         return "comes twice"
-    if info.file_size > LARGEST_RATIO * max(info.compress_size, 1) + 2**20:
+    if info.file_size > LARGEST_RATIO * info.compress_size + SMALL_BYTES:
         return f"grows from {info.compress_size} to {info.file_size} bytes"
     return ""
 

@@ -130,7 +130,7 @@ def _continue(remote: Remote, part: Path, have: int, progress: Progress | None, 
         _check_length(remote, answer, have)
         with part.open("r+b" if have else "wb") as file:
             file.seek(have)
-            while chunk := answer.read(CHUNK_BYTES):
+            while chunk := answer.read1(CHUNK_BYTES):  # what is there, without waiting for more
                 have += len(chunk)
                 if have > remote.size:
                     raise InputError(
