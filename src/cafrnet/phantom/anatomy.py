@@ -187,7 +187,7 @@ def _draw_disc(
     opening = (
         opening * lordosis * (1.0, 1.0, 0.95, 0.8, 0.55)[grade - 1] + rng.normal(0, 1.2) * options.curvature
     )
-    slips = index in (0, 1, 2) and rng.random() < 0.06 * options.deformity * (1 + (grade > 3))
+    slips = index in (0, 1, 2) and rng.random() < 0.03 * options.deformity * (1 + (grade > 3))
     slip = float(rng.uniform(3, 9)) if slips else 0.0
     worn = max(grade - 2, 0) / 3
     bulge = (float(rng.uniform(0.4, 1.5) + worn), float(rng.uniform(0.2, 0.8) + worn * rng.uniform(0.5, 3.2)))
@@ -223,7 +223,7 @@ def _draw_body(
 
 def _draw_fracture(rng: np.random.Generator, options: PhantomOptions) -> tuple[str, float]:
     """Return the kind of a fracture and the share of height lost, or ``("", 0)``."""
-    if rng.random() >= 0.025 * options.deformity:
+    if rng.random() >= 0.015 * options.deformity:
         return "", 0.0
     return str(rng.choice(FRACTURES, p=[0.5, 0.35, 0.15])), float(rng.uniform(0.2, 0.45))
 
