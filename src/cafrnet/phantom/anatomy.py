@@ -1,4 +1,4 @@
-"""Draw one patient: the column, the canal, the soft tissues. Nothing here knows about voxels or grey levels."""
+"""Draw one patient: the column, the canal, the soft tissues. No voxels and no grey levels yet."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ TISSUES: dict[str, tuple[float, float, float]] = {
     "yellow marrow": (0.52, 0.80, 0.09),
     "oedema": (0.62, 0.30, 0.60),
     "cortex": (0.04, 0.07, 0.03),
-    "vein": (0.60, 0.30, 0.55),
+    "vein": (0.75, 0.30, 0.60),
     "ligament": (0.07, 0.11, 0.05),
     "annulus": (0.10, 0.25, 0.08),
     "csf": (1.00, 0.13, 1.00),
@@ -89,6 +89,7 @@ def draw_look(rng: np.random.Generator, options: PhantomOptions) -> Look:
     marrow = float(rng.normal(0, 0.16))
     tissue = {name: values[column] * float(np.exp(rng.normal(0, 0.09))) for name, values in TISSUES.items()}
     tissue["marrow"] *= float(np.exp(marrow))
+    tissue["vessel"] *= float(np.exp(rng.normal(0.3, 0.6)))
     discs = float(np.exp(rng.normal(0, 0.12)))
     flat = rng.random() < 0.25
     return Look(
@@ -124,7 +125,7 @@ class Texture:
         "grain": (1.3, 1.3),
         "cloud": (6.0, 6.0),
         "blob": (11.0, 13.0),
-        "streak": (1.3, 14.0),
+        "streak": (0.9, 13.0),
         "fibre": (3.5, 1.0),
         "septum": (4.0, 22.0),
     }

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from ..labels import TABLE, UNKNOWN
+from .anatomy import Anatomy
 from .appearance import Look
 from .canvas import Canvas
 from .column import Body, Column, Disc, Endplate, Segment
@@ -102,18 +103,19 @@ def segment_distance(segment: Body | Disc, x: np.ndarray, y: np.ndarray, z: np.n
     return body_distance(segment, x, y, z) if isinstance(segment, Body) else disc_distance(segment, x, y, z)
 
 
-def paint_column(canvas: Canvas, column: Column, look: Look) -> None:
+def paint_column(canvas: Canvas, anatomy: Anatomy, look: Look) -> None:
     """Paint ligaments, sacrum, bodies and discs."""
     painted: list[tuple[Body | Disc, tuple[slice, slice], tuple, np.ndarray]] = []
+    column = anatomy.column
     segments: tuple[Body | Disc, ...] = (*column.bodies, *column.discs)
     for segment in segments:
         if (box := segment_box(segment, canvas, 8)) is None:
             continue
         at = canvas.at(box)
         distance = segment_distance(segment, *at)
-        canvas.paint(box, distance - 1.1, look.tissue["ligament"])
+        canvas.paint(box, distance - 0.8, look.tissue["ligament"])
         painted.append((segment, box, at, distance))
-    paint_sacrum(canvas, column, look)
+    paint_sacrum(canvas, anatomy, look)
     for segment, box, at, distance in painted:
         if isinstance(segment, Body):
             signal = bone_signal(canvas, box, distance, look, at, segment)
@@ -130,7 +132,7 @@ def bone_signal(
     at: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     body: Body | None = None,
 ) -> np.ndarray:
-    """Return the signal of bone: textured marrow with a dark rim, and for a body its vein and Modic change."""
+    """Return the signal of bone: textured marrow with a dark rim; for a body, its vein and Modic change."""
     tissue, texture = look.tissue, canvas.texture
     mottled = 1 + look.mottle * (0.8 * texture["grain"][box] + 0.5 * texture["cloud"][box])
     signal = tissue["marrow"] * mottled
@@ -148,7 +150,8 @@ def bone_signal(
                 signal = signal + patch * (tissue[kind] - signal)
         upper = above_endplate(body.upper, x, y, z, -1) > -above_endplate(body.lower, x, y, z, 1)
         rim = np.where(upper, look.rim_mm[1], look.rim_mm[0])
-    inside = np.clip((-distance - rim) / 0.6, 0, 1)
+    rim = rim * (1 + 0.25 * texture["cloud"][box] + 0.2 * texture["grain"][box])
+    inside = np.clip((-distance - rim) / 0.7, 0, 1)
     return tissue["cortex"] + inside * (signal - tissue["cortex"])
 
 
@@ -179,9 +182,10 @@ def disc_signal(canvas: Canvas, box: tuple[slice, slice], disc: Disc, at: tuple,
     return annulus + nucleus * (level - annulus)
 
 
-def paint_sacrum(canvas: Canvas, column: Column, look: Look) -> None:
-    """Paint the sacrum: its bodies, the wings beside them with their foramina, and what is left of its discs."""
-    distance, box = sacrum_distance(canvas, column)
+def paint_sacrum(canvas: Canvas, anatomy: Anatomy, look: Look) -> None:
+    """Paint the sacrum: its bodies, the wings beside them, its dorsal plate, what is left of its discs."""
+    column = anatomy.column
+    distance, box = sacrum_distance(canvas, anatomy)
     if box is None or distance is None:
         return
     canvas.paint(box, distance - 0.9, look.tissue["ligament"])
@@ -196,12 +200,13 @@ def paint_sacrum(canvas: Canvas, column: Column, look: Look) -> None:
     canvas.paint(box, distance, signal, known_id("S"))
 
 
-def sacrum_distance(canvas: Canvas, column: Column) -> tuple[np.ndarray | None, tuple[slice, slice] | None]:
+def sacrum_distance(canvas: Canvas, anatomy: Anatomy) -> tuple[np.ndarray | None, tuple[slice, slice] | None]:
     """Return the signed distance to the whole sacrum and its box, or None where it is not in the plane."""
+    column = anatomy.column
     corners = np.array(
         [c for b in column.sacrum for p in (b.lower, b.upper) for c in (p.anterior, p.posterior)]
     )
-    low, high = corners.min(axis=0) - 22, corners.max(axis=0) + 8
+    low, high = corners.min(axis=0) - 32, corners.max(axis=0) + 8
     box = canvas.box((low[0], high[0]), (low[1], high[1]))
     if box is None:
         return None, None
@@ -211,8 +216,22 @@ def sacrum_distance(canvas: Canvas, column: Column) -> tuple[np.ndarray | None, 
         distance = smooth_min(distance, body_distance(below, x, y, z), 2.0)
         gap = disc_distance(Disc("", below.upper, above.lower, bulge_mm=(0.0, 0.0)), x, y, z)
         distance = np.minimum(distance, gap)
-    wing = _wings(column, x, y, z)
-    return smooth_min(distance, wing, 3.0), box
+    distance = smooth_min(distance, _wings(column, x, y, z), 3.0)
+    plate = _dorsal_plate(anatomy, x, y, z) + 0.5 * canvas.texture["cloud"][box]
+    return np.minimum(distance, plate), box
+
+
+def _dorsal_plate(anatomy: Anatomy, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return the distance to the bone behind the sacral canal, from S1 to S4, with its crest in the middle."""
+    top = float(anatomy.column.sacrum[0].middle[1]) + 4
+    end = float(anatomy.column.sacrum[3].middle[1])
+    wall = along(z, anatomy.z_mm, anatomy.back_wall_mm)
+    slope = along(z, anatomy.z_mm, np.gradient(anatomy.back_wall_mm, anatomy.z_mm))
+    down = np.clip((top - z) / (top - end), 0, 1)
+    behind = (wall - y) / np.sqrt(1 + slope**2) - (2 * anatomy.canal_mm[0] + 4.0) * (1 - 0.55 * down)
+    thick = 3.0 + 4.0 * np.exp(-((x / 3.5) ** 2)) * np.cos((top - z) / 3.8) ** 2
+    plate = np.maximum(-behind, behind - thick)
+    return smooth_max(np.maximum(plate, np.abs(x) - 15), np.maximum(z - top, end - z), 2.0)
 
 
 def _wings(column: Column, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -16,9 +16,9 @@ STRANDS = 16
 
 
 def sac_outline(anatomy: Anatomy, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return at each height the sac's centre y, its half sizes (antero-posterior, lateral), and cos of its slope.
+    """Return at each height the sac's centre y, half depth, half width (mm) and the cosine of its slope.
 
-    The half antero-posterior size is measured at a right angle to the sac.
+    The half depth is measured at a right angle to the sac.
     """
     heights = anatomy.z_mm
     wall = anatomy.back_wall_mm

@@ -50,7 +50,7 @@ class Grid:
 
 
 def hull(segment: Segment, anatomy: Anatomy) -> np.ndarray:
-    """Return points (n, 3) in RAS mm whose hull holds a body or disc: corners and middles, at both sides too."""
+    """Return points (n, 3) in RAS mm whose hull holds a body or disc: corners and middles, both sides too."""
     points = [
         (x * plate.half_width_mm, *point)
         for plate in (segment.lower, segment.upper)
@@ -61,7 +61,7 @@ def hull(segment: Segment, anatomy: Anatomy) -> np.ndarray:
 
 
 def _into_hollow(segment: Segment, plate: Endplate) -> np.ndarray:
-    """Return the way (y, z) from the middle of an endplate's line into its hollow, which belongs to the disc."""
+    """Return the way (y, z) from the middle of an endplate's line into its hollow, which is the disc's."""
     if not isinstance(segment, Disc):
         return np.zeros(2)
     return plate.up * plate.hollow_mm * (1 if plate is segment.upper else -1)

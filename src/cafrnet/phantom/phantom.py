@@ -140,4 +140,4 @@ def _paint_spine(canvas: Canvas, anatomy: Anatomy, look: Look, strands: np.ndarr
     paint_foramina(canvas, anatomy, look)
     paint_canal(canvas, anatomy, look, strands)
     paint_posterior_elements(canvas, anatomy, look)
-    paint_column(canvas, anatomy.column, look)
+    paint_column(canvas, anatomy, look)

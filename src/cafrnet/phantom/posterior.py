@@ -36,7 +36,7 @@ def paint_posterior_elements(canvas: Canvas, anatomy: Anatomy, look: Look) -> No
 def _paint_interlaminar(
     canvas: Canvas, box: tuple[slice, slice], body: Body, anatomy: Anatomy, look: Look
 ) -> None:
-    """Paint the fat behind the sac between this lamina and the next one down, and the yellow ligament there."""
+    """Paint the fat behind the sac between this lamina and the next one down, and the ligament there."""
     x, t, v = local(canvas, box, body)
     height = float(np.linalg.norm(body.upper.posterior - body.lower.posterior))
     deep = canal_depth(anatomy)

@@ -99,8 +99,8 @@ def _muscle(texture: dict[str, np.ndarray], look: Look, fat: np.ndarray) -> np.n
     """Return the signal of muscle streaked with a given share of fat."""
     tissue = look.tissue
     lean = tissue["muscle"] * (1 + 0.12 * texture["streak"] + 0.05 * texture["grain"])
-    streaks = expit((0.9 * texture["streak"] + 0.45 * texture["cloud"] - 1.9 + 2.6 * fat) / 0.18)
-    return lean + 0.9 * streaks * (tissue["deep fat"] - lean)
+    streaks = expit((0.8 * texture["streak"] + 0.55 * texture["cloud"] - 1.8 + 2.4 * fat) / 0.3)
+    return lean + 0.8 * streaks * (tissue["deep fat"] - lean)
 
 
 def _interspinous(texture: dict[str, np.ndarray], look: Look, fat: np.ndarray) -> np.ndarray:

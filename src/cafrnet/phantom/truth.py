@@ -1,4 +1,4 @@
-"""What is true of a phantom by construction: heights, angles, slips, signals. Nothing is measured on voxels."""
+"""What is true of a phantom by construction: heights, angles, slips, signals. No voxel is measured."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _disc(disc: Disc, anatomy: Anatomy, look: Look) -> dict[str, Any]:
 
 
 def _angles(anatomy: Anatomy) -> dict[str, float]:
-    """Lordosis from the upper endplate of L1 to that of S1, and of every level between neighbouring bodies."""
+    """Return the lordosis between the upper endplates of L1 and S1, and the angle of every level."""
     column = anatomy.column
     tops = {"S1": column.sacrum[0].upper, **{b.name: b.upper for b in column.bodies}}
     names = list(tops)
