@@ -265,6 +265,15 @@ def test_stray_pieces(examine):
     assert examine(labels_of_2(lambda a: a.__setitem__(far, 2))) == [("warning", "pieces", "Case2")]
 
 
+def test_a_process_apart_from_its_vertebra_is_normal_where_vertebrae_are_whole(examine):
+    def spoil(root):
+        labels = draw_labels(whole=True)
+        labels[:, :, 20:31] = 0  # 22 mm of canal
+        save(mask(root, 2), labels)
+
+    assert examine(spoil, values="", whole=True) == []
+
+
 def test_whole_vertebrae_where_bodies_are_declared(examine):
     def spoil(root):
         save(mask(root, 2), draw_labels(whole=True))

@@ -161,8 +161,9 @@ def _spine(case: Case, scan: Scan | None, truth: np.ndarray, seen: _Seen) -> Ite
     ids = scan.frame.to_sagittal(case.sets.principal(truth))
     found = anatomy.structures(np.where(ids == UNKNOWN, 0, ids), scan.frame.spacing_mm)
     seen.parts[case.id] = anatomy.part(found)
-    yield from anatomy.order(case.id, found, whole=seen.parts[case.id] == "whole")
-    yield from anatomy.pieces(case.id, found)
+    whole = seen.parts[case.id] == "whole"
+    yield from anatomy.order(case.id, found, whole=whole)
+    yield from anatomy.pieces(case.id, found, whole=whole)
 
 
 def _bodies_or_whole(sets: ValueSets, parts: dict[str, anatomy.Part]) -> Iterator[Finding]:

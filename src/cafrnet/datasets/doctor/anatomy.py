@@ -133,12 +133,20 @@ def _skipped(case: str, present: list[int]) -> Iterator[Finding]:
         )
 
 
-def pieces(case: str, found: dict[int, Structure]) -> Iterator[Finding]:
-    """Report structures that lie in far-apart pieces."""
+def pieces(case: str, found: dict[int, Structure], *, whole: bool) -> Iterator[Finding]:
+    """Report structures that lie in far-apart pieces.
+
+    Args:
+        case: its id.
+        found: from :func:`structures`.
+        whole: vertebrae with their processes, which come apart from the body in single slices: distance from
+            front to back says nothing then.
+    """
+    axes = slice(0, 2) if whole else slice(0, 3)
     for identity, structure in found.items():
         (size, low, high), *rest = structure.pieces
         own = [p for p in rest if p[0] >= OWN_STRUCTURE_SHARE * size and _gap(p, low, high)[1] > LEVEL_GAP_MM]
-        far = [p for p in rest if np.linalg.norm(_gap(p, low, high)) > DEBRIS_GAP_MM]
+        far = [p for p in rest if np.linalg.norm(_gap(p, low, high)[axes]) > DEBRIS_GAP_MM]
         name = TABLE[identity].name
         if own:
             gap = max(_gap(p, low, high)[1] for p in own)
@@ -151,11 +159,12 @@ def pieces(case: str, found: dict[int, Structure]) -> Iterator[Finding]:
             )
         elif far:
             gap = max(float(np.linalg.norm(_gap(p, low, high))) for p in far)
+            voxels = sum(p[0] for p in far)
             yield Finding(
                 "warning",
                 "pieces",
                 case,
-                f"{name} has {len(far)} stray pieces, {sum(p[0] for p in far)} voxels up to {gap:.0f} mm off",
+                f"{name} has {voxels} voxels in {len(far)} stray pieces, up to {gap:.0f} mm from the rest",
                 "look at them; remove them if they are slips of the brush",
             )
 
