@@ -53,10 +53,12 @@ def _figshare(record: Any) -> dict[str, Remote]:
 
 
 def _zenodo(record: Any) -> dict[str, Remote]:
-    return {
-        f["key"]: Remote(f["key"], f["links"]["self"], int(f["size"]), f["checksum"].removeprefix("md5:"))
-        for f in record["files"]
-    }
+    found = {}
+    for f in record["files"]:
+        # Some answers have the bytes under "content" and only a description under "self".
+        url = f["links"].get("content") or f["links"]["self"]
+        found[f["key"]] = Remote(f["key"], url, int(f["size"]), f["checksum"].removeprefix("md5:"))
+    return found
 
 
 SOURCES: dict[str, Source] = {
