@@ -135,12 +135,16 @@ def _check(
         )
     if not all(np.isfinite(s) and s > 0 for s in spacing_mm):
         raise InputError(f"{case}: a spacing of {tuple(spacing_mm)} mm came; it must be positive")
+    if pred is not None and pred.dtype.kind not in "ui":
+        raise InputError(f"{case}: a prediction of type {pred.dtype} came; integers were expected")
     for what, array in (("prediction", pred), ("image", image)):
         if array is not None and array.shape != truth.shape:
             raise InputError(
                 f"{case}: the {what} has shape {array.shape}, the truth {truth.shape}; "
                 f"bring the {what} back to the truth's grid"
             )
+    if image is not None and not (np.isfinite(image).all() and image.min() < image.max()):
+        raise InputError(f"{case}: the image has voxels that are not finite, or but one value; export it again")
     if pred is not None:
         known = {label.id for label in TABLE} | {TABLE.unknown}
         if wrong := sorted(set(np.unique(pred).tolist()) - known):

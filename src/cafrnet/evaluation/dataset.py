@@ -174,9 +174,7 @@ class _Job:
             )
         if self.common and pred is not None and self.scheme.part == "whole":
             pred, whole = bodies_of_prediction(pred, frame)
-            notes += [
-                f"prediction: {TABLE[i].name} was left whole, there is no disc to cut it by" for i in whole
-            ]
+            notes += _left_whole("prediction", whole)
         image = None
         if self.thresholds:
             try:
@@ -199,7 +197,7 @@ class _Job:
 def _read_truth(
     truth: Truth, common: str | None
 ) -> tuple[np.ndarray, ValueSets, SagittalFrame, tuple[float, ...], list[str]]:
-    """Read a truth as it is scored: values, what they stand for, frame, spacing along the array's axes, notes."""
+    """Read a truth as it is scored: values, what they stand for, frame, spacing along the axes, notes."""
     values, affine = read_labels(truth.labels)
     truth.sets.check(values, str(truth.labels))
     affine = orthonormal(affine, str(truth.labels))
@@ -208,8 +206,11 @@ def _read_truth(
     if common is None or not truth.sets.whole_vertebrae:
         return values, truth.sets, frame, spacing_mm, []
     values, sets, whole = bodies_of_truth(values, truth.sets, frame)
-    notes = [f"truth: {TABLE[i].name} was left whole, there is no disc to cut it by" for i in whole]
-    return values, sets, frame, spacing_mm, notes
+    return values, sets, frame, spacing_mm, _left_whole("truth", whole)
+
+
+def _left_whole(side: str, bodies: tuple[int, ...]) -> list[str]:
+    return [f"{side}: {TABLE[i].name} was left whole, there is no disc to cut it by" for i in bodies]
 
 
 def _read_image(truth: Truth, values: np.ndarray) -> np.ndarray:

@@ -204,9 +204,10 @@ def _distances(
 
 def _in(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return for each point whether it lies in the mask; points outside the array don't."""
-    inside: np.ndarray = ((points >= 0) & (points < mask.shape)).all(axis=1)
-    inside[inside] = mask[tuple(points[inside].T)]
-    return inside
+    inside = np.all((points >= 0) & (points < mask.shape), axis=1)
+    found = np.zeros(len(points), bool)
+    found[inside] = mask[tuple(points[inside].T)]
+    return found
 
 
 def _three(values: np.ndarray) -> tuple[float | None, float | None, float | None]:

@@ -166,7 +166,7 @@ def _levels(cases: Sequence[CaseScore]) -> dict[str, Any]:
 
 
 def _regions(cases: Sequence[CaseScore]) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for name in REGIONS:
         rows = [r for case in cases for r in case.regions or () if r.region == name]
         if rows:

@@ -47,8 +47,8 @@ def find_truths(path: Path) -> list[Truth]:
     """Find the truths at a path, in natural order.
 
     A dataset's folder gives its cases with their images. Label maps that lie in a dataset, up to two folders
-    below its root, are taken as cases of it; other label maps stand for what ``dataset.yaml`` beside them or up
-    to two folders above says, and for cafrnet's own ids where there is none.
+    below its root, are taken as cases of it; other label maps stand for what ``dataset.yaml`` beside them or
+    up to two folders above says, and for cafrnet's own ids where there is none.
 
     Raises:
         UsageError: nothing there, or no label map in it.
@@ -58,9 +58,11 @@ def find_truths(path: Path) -> list[Truth]:
     folder = path.resolve() if path.is_dir() else path.resolve().parent
     above = [folder, *folder.parents][: LEVELS_UP + 1]
     for root in above:
-        if any(adapter.matches(root) for adapter in ADAPTERS.values()):
-            if found := _of_dataset(open_dataset(root), path):
-                return found
+        known = any(adapter.matches(root) for adapter in ADAPTERS.values())
+        if known and (found := _of_dataset(open_dataset(root), path)):
+            return found
+        if known and path.resolve() == root:
+            raise UsageError(f"{path} is a dataset without label maps; there is no truth in it to score against")
     files = [path] if path.is_file() else label_maps(path)
     if not files:
         raise UsageError(f"{path} holds no label map and is no dataset; give the folder that holds them")
