@@ -228,10 +228,13 @@ def _dorsal_plate(anatomy: Anatomy, x: np.ndarray, y: np.ndarray, z: np.ndarray)
     wall = along(z, anatomy.z_mm, anatomy.back_wall_mm)
     slope = along(z, anatomy.z_mm, np.gradient(anatomy.back_wall_mm, anatomy.z_mm))
     down = np.clip((top - z) / (top - end), 0, 1)
-    behind = (wall - y) / np.sqrt(1 + slope**2) - (2 * anatomy.canal_mm[0] + 4.0) * (1 - 0.55 * down)
+    behind = (wall - y) / np.sqrt(1 + slope**2)
+    deep = (2 * anatomy.canal_mm[0] + 4.0) * (1 - 0.55 * down)
     thick = 3.0 + 4.0 * np.exp(-((x / 3.5) ** 2)) * np.cos((top - z) / 3.8) ** 2
-    plate = np.maximum(-behind, behind - thick)
-    return smooth_max(np.maximum(plate, np.abs(x) - 15), np.maximum(z - top, end - z), 2.0)
+    outer = behind - deep - thick
+    plate = np.maximum(np.maximum(deep - behind, outer), np.abs(x) - 15)
+    sides = np.maximum(np.maximum(-2 - behind, outer), np.maximum(11.5 - np.abs(x), np.abs(x) - 17))
+    return smooth_max(np.minimum(plate, sides), np.maximum(z - top, end - z), 2.0)
 
 
 def _wings(column: Column, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
