@@ -205,6 +205,16 @@ def test_no_space_is_said_before_anything_comes(host, tmp_path):
     assert host.asked == []
 
 
+def test_what_the_disk_refuses_is_not_tried_again(host, tmp_path, pauses):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(InputError, match="could not be written"):
+        fetch(remote(host), tmp_path / "file/f", pause=pauses.append)
+    (tmp_path / "f.part").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="No space left"):
+        fetch(remote(host), tmp_path / "f", pause=pauses.append)
+    assert pauses == []
+
+
 def test_a_record_that_is_no_json(host):
     host.files["/r"] = b"<html>"
     with pytest.raises(InputError, match="JSON"):

@@ -10,7 +10,8 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,9 @@ def fetch(
         InputError: the server refuses, sends another size or sum than the record states, or stays silent; no
             space on the disk.
     """
-    part = target.with_name(target.name + ".part")
-    if target.exists():
-        part = target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target if target.exists() else target.with_name(target.name + ".part")
+    with _disk(part):
+        target.parent.mkdir(parents=True, exist_ok=True)
     if part.exists() and part.stat().st_size > remote.size:
         part.unlink()
     _check_space(remote, part)
@@ -106,8 +106,6 @@ def fetch(
         try:
             _continue(remote, part, have, progress, timeout_s)
         except (_Passing, OSError, http.client.HTTPException) as error:
-            if getattr(error, "errno", None) == 28:
-                raise InputError(f"{part}: no space left on the disk; free some and run again") from error
             failures = 1 if _size(part) > have else failures + 1
             _wait(remote.url, error, failures, pause)
     with part.open("rb") as file:
@@ -128,7 +126,9 @@ def _continue(remote: Remote, part: Path, have: int, progress: Progress | None, 
             logger.info("%s: the server can't resume, starting over", remote.name)
             have = 0
         _check_length(remote, answer, have)
-        with part.open("r+b" if have else "wb") as file:
+        with _disk(part):
+            file = part.open("r+b" if have else "wb", buffering=0)
+        with file:
             file.seek(have)
             while chunk := answer.read1(CHUNK_BYTES):  # what is there, without waiting for more
                 have += len(chunk)
@@ -136,11 +136,23 @@ def _continue(remote: Remote, part: Path, have: int, progress: Progress | None, 
                     raise InputError(
                         f"{remote.name}: more came than the {remote.size} bytes its record states"
                     )
-                file.write(chunk)
+                with _disk(part):
+                    rest = memoryview(chunk)
+                    while rest:  # an unbuffered file may take less than it is given
+                        rest = rest[file.write(rest) :]
                 if progress:
                     progress(remote.name, have, remote.size)
     if have < remote.size:
         raise _Passing(f"the connection ended after {have} of {remote.size} bytes")
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into an InputError: unlike the network, it isn't tried again."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path} could not be written: {error.strerror or error}") from error
 
 
 def _check_length(remote: Remote, answer: Any, have: int) -> None:
