@@ -17,7 +17,7 @@ FRAME = sagittal_frame(sagittal_affine(SPACING_MM), (5, 130, 130))
 
 
 def vertebrae(tilt_deg: float = 0.0, slices: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Return whole vertebrae and the mask of their processes. Axes: slice, row (caudally), column (to the back).
+    """Return whole vertebrae and the mask of their processes, with axes slice, row, column.
 
     Along the column bodies are 12 mm, discs 6 mm high; both 20 mm deep; processes 14 mm behind bodies.
     The outermost slices hold pedicles and no disc.

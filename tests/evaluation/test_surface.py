@@ -48,7 +48,7 @@ def test_in_plane_surface_is_each_slice_outline():
 
 
 def test_square_shifted_by_one():
-    # truth's surface -> pred's surface: its left column 1 1 1, its right middle 1 (pred's centre is no surface)
+    # truth -> pred: the left column 1 1 1, and the right middle 1 (pred's centre is no surface)
     d = surface_distances(SQUARE, SHIFTED, (1, 1))
     assert sorted(d.truth_to_pred_mm) == [0, 0, 0, 0, 1, 1, 1, 1]
     assert sorted(d.pred_to_truth_mm) == [0, 0, 0, 0, 1, 1, 1, 1]

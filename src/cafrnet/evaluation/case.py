@@ -144,7 +144,7 @@ def _check(
                 f"bring the {what} back to the truth's grid"
             )
     if image is not None and not (np.isfinite(image).all() and image.min() < image.max()):
-        raise InputError(f"{case}: the image has voxels that are not finite, or but one value; export it again")
+        raise InputError(f"{case}: the image has voxels that are not finite, or only one value; export it")
     if pred is not None:
         known = {label.id for label in TABLE} | {TABLE.unknown}
         if wrong := sorted(set(np.unique(pred).tolist()) - known):

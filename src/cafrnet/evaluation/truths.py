@@ -62,7 +62,7 @@ def find_truths(path: Path) -> list[Truth]:
         if known and (found := _of_dataset(open_dataset(root), path)):
             return found
         if known and path.resolve() == root:
-            raise UsageError(f"{path} is a dataset without label maps; there is no truth in it to score against")
+            raise UsageError(f"{path} is a dataset without label maps: there is no truth in it")
     files = [path] if path.is_file() else label_maps(path)
     if not files:
         raise UsageError(f"{path} holds no label map and is no dataset; give the folder that holds them")
@@ -108,7 +108,8 @@ def of_part(truths: list[Truth], split: Path, part: str, fold: int | None) -> li
         fold: which fold is tested, for a split into folds.
 
     Raises:
-        UsageError: an unusable split, an unknown part or fold, or a case of the part that has no truth here.
+        UsageError: an unusable split, an unknown part or fold, an empty part, or a case of the part that has
+            no truth here.
     """
     try:
         parts = Split.load(split).parts(fold)
@@ -116,6 +117,8 @@ def of_part(truths: list[Truth], split: Path, part: str, fold: int | None) -> li
         raise UsageError(str(error)) from error
     if part not in parts:
         raise UsageError(f"no part {part!r} in {split}{nearest(part, parts)}")
+    if not parts[part]:
+        raise UsageError(f"the part {part!r} of {split} is empty: there is nothing to score")
     by_key = {pair_key(f"{truth.id}.nii"): truth for truth in truths}
     wanted = {pair_key(f"{identity}.nii"): identity for identity in parts[part]}
     if missing := [identity for key, identity in wanted.items() if key not in by_key]:
