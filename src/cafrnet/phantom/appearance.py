@@ -15,7 +15,7 @@ from .options import CONTRAST_WEIGHTS, CONTRASTS, PhantomOptions
 TISSUES: dict[str, tuple[float, float, float]] = {
     "air": (0.01, 0.01, 0.01),
     "skin": (0.30, 0.45, 0.15),
-    "fat": (0.80, 0.95, 0.06),
+    "fat": (0.74, 0.95, 0.06),
     "deep fat": (0.70, 0.85, 0.07),
     "septum": (0.35, 0.50, 0.06),
     "fascia": (0.06, 0.12, 0.04),
@@ -89,6 +89,7 @@ def draw_look(rng: np.random.Generator, options: PhantomOptions) -> Look:
     marrow = float(rng.normal(0, 0.16))
     tissue = {name: values[column] * float(np.exp(rng.normal(0, 0.09))) for name, values in TISSUES.items()}
     tissue["marrow"] *= float(np.exp(marrow))
+    tissue["fat"] *= float(np.exp(rng.normal(-0.05, 0.15)))
     tissue["vessel"] *= float(np.exp(rng.normal(0.3, 0.6)))
     discs = float(np.exp(rng.normal(0, 0.12)))
     flat = rng.random() < 0.25
@@ -131,15 +132,21 @@ class Texture:
     }
 
     def __init__(self, rng: np.random.Generator, shape: tuple[int, int], pixel_mm: float) -> None:
-        self._rng = rng
+        self._rng, self._pixel_mm = rng, pixel_mm
         self._tiles = {name: _tile(rng, shape, pixel_mm, sigma) for name, sigma in self.SCALES.items()}
 
     def next_slice(self) -> dict[str, np.ndarray]:
-        """Return one field per scale."""
-        return {
+        """Return one field per scale; streaks are bent, as muscles are."""
+        fields = {
             name: np.roll(tile, tuple(int(self._rng.integers(n)) for n in tile.shape), axis=(0, 1))
             for name, tile in self._tiles.items()
         }
+        n, m = fields["streak"].shape
+        height_mm, phase = np.arange(m) * self._pixel_mm, self._rng.uniform(0, 2 * np.pi, 2)
+        bend_mm = 4 * np.sin(height_mm / 40 + phase[0]) + 0.7 * np.sin(height_mm / 12 + phase[1])
+        rows = (np.arange(n)[:, None] + np.rint(bend_mm / self._pixel_mm).astype(int)) % n
+        fields["streak"] = np.take_along_axis(fields["streak"], rows, axis=0)
+        return fields
 
 
 def _tile(
@@ -178,7 +185,7 @@ def receive(
     Returns:
         float32, not yet scaled to grey values.
     """
-    gain = np.exp(-np.maximum(depth_mm - 25, -20) / look.coil_mm)
+    gain = np.exp(-np.maximum(depth_mm - 25, -10) / look.coil_mm)
     u, w = depth_mm / 120 - 1, z_mm / 150
     a, b, c, d, e = look.drift
     gain = gain * np.exp(a * u + b * w + c * u * w + d * (u * u - 0.4) + e * (w * w - 0.4))

@@ -12,7 +12,7 @@ from .anatomy import Anatomy
 from .appearance import Look
 from .canvas import Canvas
 from .column import Body, Column, Disc, Endplate, Segment
-from .shapes import along, ellipsoid, smooth_max, smooth_min, turned
+from .shapes import along, capsule, ellipsoid, smooth_max, smooth_min, turned
 
 #: Where along the depth of a body its lateral outline converges, as a share of the depth behind its middle.
 FOCUS = 0.15
@@ -234,7 +234,16 @@ def _dorsal_plate(anatomy: Anatomy, x: np.ndarray, y: np.ndarray, z: np.ndarray)
     outer = behind - deep - thick
     plate = np.maximum(np.maximum(deep - behind, outer), np.abs(x) - 15)
     sides = np.maximum(np.maximum(-2 - behind, outer), np.maximum(11.5 - np.abs(x), np.abs(x) - 17))
-    return smooth_max(np.minimum(plate, sides), np.maximum(z - top, end - z), 2.0)
+    ends = np.maximum(0.8 * (z - top) + 0.6 * np.maximum(behind - 6, 0), end - z)
+    return smooth_min(smooth_max(np.minimum(plate, sides), ends, 6.0), _s1_facets(anatomy, x, y, z), 3.0)
+
+
+def _s1_facets(anatomy: Anatomy, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return the distance to the upper articular processes of S1, which meet the lower ones of L5."""
+    s1, s = anatomy.column.sacrum[0], anatomy.scale
+    back = (s1.lower.posterior + s1.upper.posterior) / 2
+    t, v = turned(y, z, back, s1.angle_deg)
+    return capsule(np.abs(x), t, v, (17 * s, -8 * s, 2 * s), (20 * s, -15 * s, 24 * s), (6 * s, 3.8 * s))
 
 
 def _wings(column: Column, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
