@@ -222,7 +222,7 @@ def sacrum_distance(canvas: Canvas, anatomy: Anatomy) -> tuple[np.ndarray | None
 
 
 def _dorsal_plate(anatomy: Anatomy, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Return the distance to the bone behind the sacral canal, from S1 to S4, with its crest in the middle."""
+    """Return the distance to the bone behind the sacral canal, S1 to S4, with its crest in the middle."""
     top = float(anatomy.column.sacrum[0].middle[1]) + 4
     end = float(anatomy.column.sacrum[3].middle[1])
     wall = along(z, anatomy.z_mm, anatomy.back_wall_mm)

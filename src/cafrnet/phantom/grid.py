@@ -88,10 +88,12 @@ def draw_grid(rng: np.random.Generator, anatomy: Anatomy, trunk: Trunk, options:
     directions = _tilt(rng, options.oblique_deg) @ np.array([[0.0, 0, 1], [-1, 0, 0], [0, 1, 0]])
     low, rows = _rows(rng, anatomy, directions, options, rows, pixel)
     middle_z = low + rows * pixel / 2
-    seen = (trunk.z_mm > low + 20) & (trunk.z_mm < low + rows * pixel - 20)
+    seen = np.abs(trunk.z_mm - middle_z) <= max(rows * pixel / 2 - 20, 5)
     rear = float(trunk.skin[seen].min()) - rng.uniform(4, 16)
     front = rear + size * pixel
-    lateral = float(np.mean(anatomy.lateral(np.linspace(low + 30, low + rows * pixel - 30, 50))))
+    lateral = float(
+        np.mean(anatomy.lateral(np.linspace(low + 0.1 * rows * pixel, low + 0.9 * rows * pixel, 50)))
+    )
     centre = np.array([lateral + rng.uniform(-2, 2), (rear + front) / 2, middle_z])
     shape = (size, rows, slices)
     scaled = directions * np.array([pixel, pixel, spacing])

@@ -127,8 +127,8 @@ def _paint_belly(
             continue
         size = float(np.sqrt(1 - ((float(x.mean()) - centre[0]) / half[0]) ** 2))
         box = canvas.box(
-            (centre[1] - half[1] - 3, centre[1] + half[1] + 3),
-            (centre[2] - half[2] - 3, centre[2] + half[2] + 3),
+            (centre[1] - half[1] - 8, centre[1] + half[1] + 8),
+            (centre[2] - half[2] - 8, centre[2] + half[2] + 8),
         )
         if box is None:
             continue
