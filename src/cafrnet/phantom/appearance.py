@@ -144,8 +144,10 @@ class Texture:
         n, m = fields["streak"].shape
         height_mm, phase = np.arange(m) * self._pixel_mm, self._rng.uniform(0, 2 * np.pi, 2)
         bend_mm = 4 * np.sin(height_mm / 40 + phase[0]) + 0.7 * np.sin(height_mm / 12 + phase[1])
-        rows = (np.arange(n)[:, None] + np.rint(bend_mm / self._pixel_mm).astype(int)) % n
-        fields["streak"] = np.take_along_axis(fields["streak"], rows, axis=0)
+        whole, part = np.divmod(bend_mm / self._pixel_mm, 1)
+        rows = (np.arange(n)[:, None] + whole.astype(int)) % n
+        near, far = (np.take_along_axis(fields["streak"], r, axis=0) for r in (rows, (rows + 1) % n))
+        fields["streak"] = near + part.astype(np.float32) * (far - near)
         return fields
 
 
