@@ -1,1 +1,132 @@
-"""cafrnet."""
+"""cafrnet: find, name and measure every vertebra and intervertebral disc in a sagittal spine MRI.
+
+The front door: :func:`segment`, :func:`evaluate`, :func:`evaluate_arrays`, :func:`train`,
+:func:`read_scan` and :func:`load_model`. Everything is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .evaluation import CaseScore, Evaluation
+    from .inference import Model, Segmentation
+    from .scan import Scan
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["__version__", "evaluate", "evaluate_arrays", "load_model", "read_scan", "segment", "train"]
+
+
+def read_scan(path: str | os.PathLike[str], *, series: str = "auto", pixel_mm: float | None = None) -> Scan:
+    """Read a scan: NIfTI, DICOM folder, MHA/NRRD or PNG. See :func:`cafrnet.scan.read_scan`."""
+    from .scan import read_scan as read
+
+    return read(path, series=series, pixel_mm=pixel_mm)
+
+
+def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Model:
+    """Load a run or bundle once, for many scans. See :func:`cafrnet.inference.load_model`."""
+    from .inference import load_model as load
+
+    return load(path, threads=threads)
+
+
+def segment(
+    scan: str | os.PathLike[str] | Scan | np.ndarray,
+    *,
+    model: str | os.PathLike[str] | Model | None = None,
+    affine: np.ndarray | None = None,
+    series: str = "auto",
+    pixel_mm: float | None = None,
+    threads: int | None = None,
+) -> Segmentation:
+    """Find and name the structures of one scan.
+
+    Args:
+        scan: a path, a :class:`~cafrnet.scan.Scan`, or a three-dimensional array with its ``affine``.
+        model: run or bundle folder, or a loaded model; None is the default bundle.
+        affine: 4 x 4, array index -> world mm in RAS; for arrays only.
+        series: which series of a DICOM folder: a UID, or ``"auto"``.
+        pixel_mm: pixel size of a PNG, in mm.
+        threads: of one inference; None takes all cores.
+
+    Returns:
+        Labels on the scan's own grid; ``.save(path)`` writes them, ``.names`` lists what was found.
+
+    Raises:
+        cafrnet.errors.InputError: the scan or the model can't be used.
+        cafrnet.errors.UsageError: an array without an affine, or no model.
+
+    Example:
+        >>> import cafrnet
+        >>> cafrnet.segment("scan.nii.gz", model="runs/mine").save("scan_seg.nii.gz")  # doctest: +SKIP
+    """
+    import numpy as np
+
+    from .errors import UsageError
+    from .inference import Model, segment_scan
+    from .scan import Scan
+
+    if isinstance(scan, np.ndarray):
+        if affine is None:
+            raise UsageError("an array came without its affine; left and right, up and down can't be guessed")
+        scan = Scan(scan, affine)
+    elif not isinstance(scan, Scan):
+        scan = read_scan(scan, series=series, pixel_mm=pixel_mm)
+    loaded = model if isinstance(model, Model) else load_model(model, threads=threads)
+    return segment_scan(scan, loaded)
+
+
+def evaluate(
+    truth: str | os.PathLike[str],
+    pred: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    labels: str = "cafrnet",
+    common: str | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Score predictions against truths. See :func:`cafrnet.evaluation.evaluate` for all options."""
+    from .evaluation import evaluate as score
+
+    return score(truth, pred, out, labels=labels, common=common, **options)
+
+
+def evaluate_arrays(
+    truth: np.ndarray, pred: np.ndarray | None, spacing_mm: Sequence[float], **options: Any
+) -> CaseScore:
+    """Score one prediction given as arrays. See :func:`cafrnet.evaluation.evaluate_arrays`."""
+    from .evaluation import evaluate_arrays as score
+
+    return score(truth, pred, spacing_mm, **options)
+
+
+def train(
+    recipe: str,
+    data: str | os.PathLike[str],
+    split: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    changes: Sequence[str] = (),
+    fold: int | None = None,
+    progress: bool = False,
+) -> Path:
+    """Train a recipe and return its run folder (needs the ``train`` extra).
+
+    Args:
+        recipe: name of one that ships, or a YAML file.
+        data: labelled dataset. split: ``split.json``. out: run folder, new or empty.
+        changes: words like ``"epochs=100"``, as on the command line.
+        fold: the test fold, for a split into folds.
+        progress: show a progress bar on stderr.
+    """
+    from .learning.recipes import load_recipe
+    from .learning.training.run import train as run
+
+    return run(load_recipe(recipe, changes), data, split, out, fold=fold, progress=progress)

@@ -54,4 +54,4 @@ def _sums_at(p: Tensor, at: Tensor, classes: tuple[int, ...]) -> Tensor:
     """[C]: sum of p^2 over the pixels ``at`` for the given classes, 0 for the others."""
     sums = torch.zeros(p.shape[1], dtype=p.dtype, device=p.device)
     index = torch.tensor(classes, device=p.device)
-    return sums.index_add(0, index, torch.stack([(p[:, c][at] ** 2).sum() for c in classes]))
+    return sums.index_add(0, index, torch.stack([(p[:, c] ** 2 * at).sum() for c in classes]))

@@ -1,0 +1,79 @@
+"""``cafrnet segment``: scans in, named label maps, previews and records out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``segment`` to the command line."""
+    parser = subparsers.add_parser(
+        "segment",
+        help="find and name the structures in scans",
+        description="Writes OUT/<stem>_seg.nii.gz, <stem>_preview.png and <stem>.json for every scan.",
+    )
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="file, folder, DICOM folder or glob")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="folder, or x.nii.gz for one scan")
+    parser.add_argument("--model", metavar="RUN|BUNDLE", help="folder with model.onnx")
+    parser.add_argument("--series", default="auto", metavar="UID|auto", help="which series of a DICOM folder")
+    parser.add_argument("--labels", default="cafrnet", metavar="SCHEME", help="scheme of the written values")
+    parser.add_argument("--pixel-mm", type=float, metavar="MM", help="pixel size of PNG inputs")
+    parser.add_argument("--overwrite", action="store_true", help="do finished scans again")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object with every outcome")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment and report; 1 if a scan failed."""
+    from ..inference import load_model, segment_files
+    from ..inference.batch import Outcome
+    from ..inference.inputs import plan_jobs
+    from ..labels import get_scheme
+
+    get_scheme(args.labels)
+    jobs = plan_jobs(args.inputs, args.output, png=args.pixel_mm is not None)
+    model = load_model(args.model, threads=args.threads)
+    began = time.perf_counter()
+
+    def progress(number: int, count: int, outcome: Outcome) -> None:
+        if args.quiet:
+            return
+        rate = (time.perf_counter() - began) / number
+        left = f", about {rate * (count - number):.0f} s left" if count > number else ""
+        text = outcome.message if outcome.status == "failed" else str(outcome.job.labels)
+        print(f"[{number}/{count}] {outcome.status}: {text}{left}", file=sys.stderr)
+
+    outcomes = segment_files(
+        jobs,
+        model,
+        series=args.series,
+        pixel_mm=args.pixel_mm,
+        labels=args.labels,
+        overwrite=args.overwrite,
+        progress=progress,
+    )
+    failed = [o for o in outcomes if o.status == "failed"]
+    if args.json:
+        rows = [
+            {
+                "input": str(o.job.source),
+                "status": o.status,
+                "labels": str(o.job.labels) if o.status != "failed" else None,
+                "message": o.message,
+            }
+            for o in outcomes
+        ]
+        print(json.dumps({"cases": rows, "failed": len(failed)}, indent=2))
+    else:
+        for o in outcomes:
+            if o.status != "failed":
+                print(o.job.labels)
+    if failed:
+        print(f"{len(failed)} of {len(outcomes)} scans failed:", file=sys.stderr)
+        for o in failed:
+            print(f"  {o.message}", file=sys.stderr)
+    return 1 if failed else 0

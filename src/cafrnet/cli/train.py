@@ -1,0 +1,87 @@
+"""``cafrnet train``: a recipe and data in, a run folder out."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..errors import UsageError
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``train`` to the command line."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a recipe on labelled scans (needs the 'train' extra)",
+        description="cafrnet train RECIPE [key=value...] data=DIR split=FILE -o RUN, or: cafrnet train --resume RUN",
+        epilog="Keys are those of the recipe, for example epochs=100 lr=3e-4 lafr=false clr=false "
+        "clr.temperature=0.1 preprocessing.contrast=none model=monai.networks.nets.BasicUNetPlusPlus. "
+        "data=, split= and fold= name the data; --show prints the recipe that results.",
+    )
+    parser.add_argument("words", nargs="*", metavar="RECIPE key=value", help="recipe name or .yaml, and changes")
+    parser.add_argument("-o", "--output", metavar="RUN", help="run folder, new or empty")
+    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run")
+    parser.add_argument("--show", action="store_true", help="print the recipe and stop")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train or resume."""
+    places = {"data": None, "split": None, "fold": None}
+    changes, names = [], []
+    for word in args.words:
+        key, equals, value = word.partition("=")
+        if equals and key in places:
+            places[key] = value
+        elif equals:
+            changes.append(word)
+        else:
+            names.append(word)
+    if args.resume:
+        if names or changes or args.output:
+            raise UsageError("--resume takes the recipe from the run; only data=DIR may stand beside it")
+        from ..learning.training import run as engine
+
+        _speak()
+        print(engine.resume(args.resume, data=places["data"], progress=not args.quiet))
+        return 0
+    if len(names) != 1:
+        raise UsageError(f"one recipe was expected, {len(names)} came: {' '.join(names) or 'none'}")
+    from ..learning.recipes import load_recipe
+
+    recipe = load_recipe(names[0], changes)
+    if args.show:
+        import yaml
+
+        print(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), end="")
+        return 0
+    for key in ("data", "split"):
+        if not places[key]:
+            raise UsageError(f"{key}= is missing: cafrnet train {names[0]} data=DIR split=FILE -o RUN")
+    if not args.output:
+        raise UsageError("-o RUN is missing: where the run folder goes")
+    fold = places["fold"]
+    if fold is not None and not fold.isdigit():
+        raise UsageError(f"fold={fold} came, a number from 0 was expected")
+    from ..learning.training import run as engine
+
+    _speak()
+    done = engine.train(
+        recipe,
+        places["data"],
+        places["split"],
+        args.output,
+        fold=None if fold is None else int(fold),
+        progress=not args.quiet,
+    )
+    print(done)
+    return 0
+
+
+def _speak() -> None:
+    """Quieten the chatter of the libraries; our own log stays."""
+    import logging
+    import warnings
+
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "onnx_ir", "onnxscript", "torch.onnx"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")

@@ -1,0 +1,121 @@
+"""From a file and ``key=value`` words to a checked recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ...errors import UsageError, nearest
+from .schema import Recipe
+
+
+def available() -> dict[str, str]:
+    """Return the recipes that ship: name -> text of the file."""
+    folder = resources.files(__package__)
+    return {
+        f.name.removesuffix(".yaml"): f.read_text(encoding="utf-8")
+        for f in sorted(folder.iterdir(), key=lambda f: f.name)
+        if f.name.endswith(".yaml")
+    }
+
+
+def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
+    """Read a recipe that ships, or a file, and apply changes.
+
+    Args:
+        name: ``"cafr_net"`` or the path of a YAML file.
+        changes: words like ``training.lr=3e-4``. A key may be shortened to its last part where only one
+            section has it (``lr=3e-4``); ``clr=false`` means ``clr.enabled=false``.
+
+    Raises:
+        UsageError: no such recipe, not YAML, an unknown key (the nearest is named), a value out of range,
+            or keys that contradict each other.
+    """
+    shipped = available()
+    if Path(name).suffix in (".yaml", ".yml"):
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"recipe {name} could not be read: {error.strerror}") from error
+    elif name in shipped:
+        text = shipped[name]
+    else:
+        raise UsageError(f"no recipe {name!r}{nearest(name, shipped)}; or give the path of a .yaml file")
+    try:
+        raw = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise UsageError(f"recipe {name} is not valid YAML: {error}") from error
+    for word in changes:
+        _set(raw, word)
+    return check(raw, name)
+
+
+def check(raw: dict[str, Any], source: str) -> Recipe:
+    """Turn plain values into a recipe.
+
+    Raises:
+        UsageError: what is wrong, key by key.
+    """
+    if not isinstance(raw, dict):
+        raise UsageError(f"recipe {source} should be a table of keys and values")
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        wrong = []
+        for e in error.errors():
+            key = ".".join(str(k) for k in e["loc"])
+            if e["type"] == "extra_forbidden":
+                wrong.append(f"unknown key {key!r}{nearest(key, _keys())}")
+            else:
+                message = e["msg"].removeprefix("Value error, ")
+                wrong.append(f"{key}: {message} ({e['input']!r} came)" if key else message)
+        raise UsageError(f"recipe {source}: " + "; ".join(wrong)) from error
+
+
+def _keys() -> list[str]:
+    keys = []
+    for name, field in Recipe.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            keys += [f"{name}.{key}" for key in section.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+#: Arguments of the paper's network that may be given without ``model_args.``.
+_MODEL_SHORT = ("lafr", "clr_source")
+
+
+def _set(raw: dict[str, Any], word: str) -> None:
+    key, equals, text = word.partition("=")
+    if not equals:
+        raise UsageError(f"{word!r} came, key=value was expected")
+    value = yaml.safe_load(text)
+    if isinstance(value, str):  # YAML 1.1 reads 1e-4 as a word
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    known = _keys()
+    if key == "clr" and isinstance(value, bool):
+        key = "clr.enabled"
+    elif key in _MODEL_SHORT:
+        key = f"model_args.{key}"
+    elif key not in known and not key.startswith("model_args."):
+        matches = [k for k in known if k.rpartition(".")[2] == key]
+        if len(matches) > 1:
+            raise UsageError(f"key {key!r} could be {' or '.join(matches)}; give it in full")
+        if not matches:
+            raise UsageError(f"unknown key {key!r}{nearest(key, [*known, *(k.rpartition('.')[2] for k in known)])}")
+        key = matches[0]
+    *path, last = key.split(".")
+    table = raw
+    for part in path:
+        table = table.setdefault(part, {})
+    table[last] = value

@@ -1,0 +1,213 @@
+"""The Lightning module: one network, the objective of Eq. 10, the schedule of Table 1."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...labels import ValueSets
+from ..codes import TruthCodes
+from ..data import Batch, PreparedCase
+from ..losses import ClrSettings, contrast, cross_entropy, dice_loss
+from ..models import build_model, normal_output
+from ..recipes.schema import Recipe
+from ..types import Image, Logits, Output
+from .score import case_dice
+
+#: Logit of a class that was not trained. Finite, so that interpolating logits never gives NaN.
+NOT_TRAINED = -1.0e4
+#: Training Dice is counted on every fifth step: on a CPU the argmax would cost a tenth of the step.
+COUNT_EVERY = 5
+
+
+class Segmenter(nn.Module):
+    """A network whose untrained classes can't win.
+
+    Args:
+        network: image [B, 1, H, W] -> tensor or :class:`Output`.
+        trained: [classes] bool.
+
+    Shapes: image [B, 1, H, W] -> :class:`Output`; logits of untrained classes are -10000.
+    """
+
+    trained: Tensor
+
+    def __init__(self, network: nn.Module, trained: np.ndarray) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("trained", torch.from_numpy(np.asarray(trained, bool)))
+
+    def forward(self, image: Image) -> Output:
+        """Return logits and embeddings."""
+        logits, embeddings = normal_output(self.network(image))
+        return Output(logits.masked_fill(~self.trained[:, None, None], NOT_TRAINED), embeddings)
+
+
+def projections_for(settings: ClrSettings, channels: dict[str, int]) -> nn.ModuleDict:
+    """Return one projection MLP per map (Sect. 3.3: "each feature is projected by an MLP")."""
+    return nn.ModuleDict(
+        {
+            name.replace("/", "_"): nn.Sequential(
+                nn.Linear(channels[name], settings.hidden),
+                nn.ReLU(),
+                nn.Linear(settings.hidden, settings.dim),
+            )
+            for name in settings.maps
+        }
+    )
+
+
+class TrainingModule(L.LightningModule):
+    """Training of one recipe.
+
+    Args:
+        recipe: the experiment.
+        codes: what the truth codes stand for.
+        trained: [classes] bool, see :meth:`TruthCodes.trained`.
+
+    Logged per epoch: ``loss``, ``loss_dice``, ``loss_ce``, ``loss_clr``, ``train_dice`` (mean over classes of
+    the Dice over all pixels of every fifth step's augmented slices) and ``val_dice`` (case mean in 3D on the model
+    grid, as the evaluator counts it).
+
+    The learning rate follows Eq. 14, one step per epoch. Every epoch starts from a random state that is a
+    function of seed and epoch, so that a resumed run on CPU ends with the weights of an uninterrupted one.
+    """
+
+    def __init__(self, recipe: Recipe, codes: TruthCodes, trained: np.ndarray) -> None:
+        super().__init__()
+        self.recipe, self.codes = recipe, codes
+        model_args = dict(recipe.model_args)
+        uses_clr = recipe.clr.enabled and recipe.loss.clr > 0
+        if recipe.model == "cafr_net":
+            model_args["clr"] = uses_clr
+        torch.manual_seed(recipe.training.seed)
+        network = build_model(recipe.model, num_classes=recipe.num_classes, args=model_args)
+        self.segmenter = Segmenter(network, trained)
+        self.clr, self.projections = None, None
+        if uses_clr:
+            c = recipe.clr
+            self.clr = ClrSettings(tuple(c.maps), c.temperature, c.anchors, c.negatives, c.positives)
+            self.projections = projections_for(self.clr, self._embedding_channels())
+        self._sums: dict[str, float] = {}
+        self._train_counts = torch.zeros(3, recipe.num_classes)
+        self._val_scores: list[float] = []
+
+    def _embedding_channels(self) -> dict[str, int]:
+        size = self.recipe.preprocessing.size
+        was = self.segmenter.training
+        self.segmenter.train()
+        with torch.no_grad():
+            found = self.segmenter(torch.zeros(2, 1, size, size)).embeddings
+        self.segmenter.train(was)
+        for module in self.segmenter.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_running_stats()
+        return {name: e.shape[1] for name, e in found.items()}
+
+    # -- training ------------------------------------------------------------------------------------------
+
+    def on_train_epoch_start(self) -> None:
+        """Make the epoch's chance a function of seed and epoch."""
+        torch.manual_seed(self.recipe.training.seed * 100_003 + self.current_epoch)
+        self._generator = torch.Generator().manual_seed(self.recipe.training.seed * 7919 + self.current_epoch)
+        self._sums, self._steps = {}, 0
+        self._train_counts = torch.zeros(3, self.recipe.num_classes)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Return the loss of Eq. 10."""
+        logits, embeddings = self.segmenter(batch.image)
+        logits = logits.float()
+        weights = self.recipe.loss
+        parts = {
+            "loss_dice": dice_loss(logits, batch.truth, self.codes),
+            "loss_ce": cross_entropy(logits, batch.truth, self.codes, weights.ce_form),
+        }
+        loss = weights.dice * parts["loss_dice"] + weights.ce * parts["loss_ce"]
+        if self.clr is not None and self.projections is not None:
+            parts["loss_clr"] = contrast(
+                embeddings, self.projections, batch.truth, self.codes, batch.views, self.clr, self._generator
+            )
+            loss = loss + weights.clr * parts["loss_clr"]
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss became {loss.item()} in epoch {self.current_epoch}; "
+                "try a lower training.lr, training.clip=1 or training.precision=fp32"
+            )
+        if self._steps % COUNT_EVERY == 0:
+            self._count(logits, batch.truth)
+        for name, value in {"loss": loss, **parts}.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+        self._steps += 1
+        self.log("loss", loss.detach(), prog_bar=True, logger=False)
+        return loss
+
+    def _count(self, logits: Logits, truth: Tensor) -> None:
+        """Add a batch to the counts behind ``train_dice``: both, predicted, true (certain pixels only)."""
+        label = self.codes.singleton.to(truth.device)[truth]
+        at = label >= 0
+        label, predicted = label[at], logits.detach().argmax(dim=1)[at]
+        n = self.recipe.num_classes
+        counts = [label[label == predicted], predicted, label]
+        self._train_counts += torch.stack([torch.bincount(c, minlength=n) for c in counts]).cpu().float()
+
+    def epoch_means(self) -> dict[str, float]:
+        """Return what the epoch's steps gave: mean losses, ``train_dice`` and the learning rate."""
+        both, predicted, true = self._train_counts[:, 1:]
+        present = true > 0
+        dice = (2 * both / (predicted + true).clamp(min=1))[present].mean()
+        values = {name: total / self._steps for name, total in self._sums.items()}
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return {**values, "train_dice": float(dice), "lr": float(rate)}
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's means."""
+        self.log_dict(self.epoch_means())
+
+    # -- validation ----------------------------------------------------------------------------------------
+
+    def predict_case(self, case: PreparedCase) -> np.ndarray:
+        """Return the predicted classes of one case on the model grid: [s, H, W] uint8."""
+        images = torch.from_numpy(case.images.astype(np.float32))[:, None].to(self.device)
+        parts = [self.segmenter(chunk).logits.argmax(dim=1) for chunk in images.split(16)]
+        return torch.cat(parts).to(torch.uint8).cpu().numpy()
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the scores of the last epoch."""
+        self._val_scores = []
+
+    def validation_step(self, case: PreparedCase, _: int) -> None:
+        """Score one case."""
+        sets = ValueSets({c: tuple(s) for c, s in self._truth_sets().items()})
+        score = case_dice(case.truth, self.predict_case(case), sets)
+        if score is not None:
+            self._val_scores.append(score)
+
+    def _truth_sets(self) -> dict[int, tuple[int, ...]]:
+        return {c: (255,) if c == self.codes.unknown else ids for c, ids in enumerate(self.codes.sets)}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation Dice; 0 when no case could be scored."""
+        score = float(np.mean(self._val_scores)) if self._val_scores else 0.0
+        self.log("val_dice", score, prog_bar=True)
+
+    # -- optimiser -----------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> Any:
+        """Return Adam (or AdamW) and the cosine of Eq. 14 over the epochs."""
+        t = self.recipe.training
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[t.optimiser]
+        optimiser = kind(self.parameters(), lr=t.lr, weight_decay=t.weight_decay)
+        low = t.lr_min / t.lr
+
+        def eq_14(epoch: int) -> float:
+            return low + 0.5 * (1 - low) * (1 + math.cos(math.pi * min(epoch, t.epochs) / t.epochs))
+
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimiser, eq_14), "interval": "epoch"},
+        }

@@ -1,0 +1,296 @@
+"""One execution of a recipe on data: from cases to a run folder that ``segment`` can use."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from safetensors.torch import load_file
+from torch.utils.data import DataLoader
+
+from ... import __version__
+from ...datasets import Split, open_dataset
+from ...errors import CAFRNetError, InputError, UsageError
+from ...files import write_json, write_text
+from ...labels import TABLE
+from ...preprocessing import Preprocessing
+from ..codes import TruthCodes
+from ..data import PreparedCase, TrainingBatches, prepare_cases
+from ..export.onnx import export_onnx
+from ..recipes import Recipe
+from ..recipes.load import check, load_recipe
+from .callbacks import Journal, PatientStopping, StepTimer, read_journal
+from .curves import plot_curves
+from .module import Segmenter, TrainingModule
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["resume", "train"]
+
+
+class Interrupted(CAFRNetError):
+    """Training was stopped by Ctrl-C; the run can be resumed."""
+
+
+class Batches(L.LightningDataModule):
+    """Training batches of the current epoch, and validation cases."""
+
+    def __init__(self, train: TrainingBatches, val: Sequence[PreparedCase], workers: int) -> None:
+        super().__init__()
+        self.batches, self.val, self.workers = train, list(val), workers
+
+    def train_dataloader(self) -> Any:
+        """Return the batches of the current epoch, in order."""
+        assert self.trainer is not None
+        self.batches.epoch = self.trainer.current_epoch
+        context = "forkserver" if self.workers else None
+        return DataLoader(self.batches, batch_size=None, num_workers=self.workers, multiprocessing_context=context)
+
+    def val_dataloader(self) -> Any:
+        """Return whole cases, one at a time."""
+        return DataLoader(self.val, batch_size=None)  # type: ignore[arg-type]
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a training batch; a validation case is moved in pieces later."""
+        if isinstance(batch, PreparedCase):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+
+def train(
+    recipe: Recipe | str,
+    data: str | os.PathLike[str],
+    split: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    fold: int | None = None,
+    progress: bool = False,
+) -> Path:
+    """Train a recipe and leave a finished run folder.
+
+    Args:
+        recipe: a recipe, the name of one that ships, or a YAML file.
+        data: folder of a labelled dataset.
+        split: ``split.json``; its ``train`` part is learnt, its ``val`` part chooses the best epoch.
+        out: run folder, new or empty.
+        fold: which fold is the test part, for a split into folds.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        ``out``, with the files of the contract: ``config.yaml split.json preprocessing.json journal.csv
+        curves.png last.ckpt best.safetensors model.onnx`` and TensorBoard's folder.
+
+    Raises:
+        UsageError: recipe, split or folder are wrong. InputError: no usable case.
+        Interrupted: Ctrl-C; at most the current epoch is lost.
+    """
+    if isinstance(recipe, str):
+        recipe = load_recipe(recipe)
+    run = Path(out)
+    if run.exists() and any(run.iterdir()):
+        hint = f"--resume {run}" if (run / "last.ckpt").exists() else "another folder"
+        raise UsageError(f"{run} is not empty; use {hint}")
+    dataset = open_dataset(data)
+    parts = Split.load(split, dataset).parts(fold)
+    run.mkdir(parents=True, exist_ok=True)
+    config = {
+        "cafrnet": __version__,
+        "recipe": recipe.model_dump(mode="json"),
+        "data": str(Path(data).resolve()),
+        "fold": fold,
+        "label_table": TABLE.version,
+    }
+    write_text(run / "split.json", Path(split).read_text(encoding="utf-8"))
+    _preprocessing(recipe).save(run / "preprocessing.json")
+    write_text(run / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    return _fit(run, recipe, str(data), parts, progress=progress, checkpoint=None)
+
+
+def resume(
+    run: str | os.PathLike[str], *, data: str | os.PathLike[str] | None = None, progress: bool = False
+) -> Path:
+    """Go on with a run where its last finished epoch left it; ends with the weights of an unbroken run.
+
+    Args:
+        run: run folder.
+        data: the dataset, if it has moved.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        UsageError: not a run folder. InputError: a damaged checkpoint.
+    """
+    run = Path(run)
+    try:
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        recipe = check(config["recipe"], str(run / "config.yaml"))
+        folder, fold = str(data or config["data"]), config.get("fold")
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise UsageError(f"{run} is not a run that can be resumed: {error}") from error
+    dataset = open_dataset(folder)
+    parts = Split.load(run / "split.json", dataset).parts(fold)
+    checkpoint = run / "last.ckpt"
+    return _fit(run, recipe, folder, parts, progress=progress, checkpoint=checkpoint if checkpoint.exists() else None)
+
+
+def _preprocessing(recipe: Recipe) -> Preprocessing:
+    return Preprocessing(**recipe.preprocessing.model_dump())
+
+
+def _fit(
+    run: Path,
+    recipe: Recipe,
+    data: str,
+    parts: dict[str, list[str]],
+    *,
+    progress: bool,
+    checkpoint: Path | None,
+) -> Path:
+    dataset = open_dataset(data)
+    if not parts["train"] or not parts["val"]:
+        raise UsageError("the split has no training or no validation cases; make another with `cafrnet data split`")
+    codes = TruthCodes.of([dataset.sets], recipe.num_classes)
+    settings = _preprocessing(recipe)
+    logger.info("preparing %d + %d cases", len(parts["train"]), len(parts["val"]))
+    ready = {p: prepare_cases(dataset.select(parts[p]), settings, codes) for p in ("train", "val")}
+    batches = TrainingBatches(ready["train"], codes, recipe)
+    trained = codes.trained({int(c) for case in ready["train"] for c in np.unique(case.truth)})
+    missing = [TABLE[int(i)].name for i in np.flatnonzero(~trained)]
+    if missing:
+        logger.warning("no training case marks %s: not trained, never predicted", ", ".join(missing))
+    _write_frequencies(batches, run)
+
+    t = recipe.training
+    module = TrainingModule(recipe, codes, trained)
+    if checkpoint is not None:
+        _check_checkpoint(checkpoint)
+    timer = StepTimer()
+    callbacks: list[Callback] = [timer, Journal(run, timer)]
+    if t.patience:
+        callbacks.append(PatientStopping(t.patience, int(t.patience_after * t.epochs)))
+    callbacks.append(
+        ModelCheckpoint(run, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+    )
+    if progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=5))
+    trainer = L.Trainer(
+        max_epochs=t.epochs,
+        precision=_precision(t.precision),
+        gradient_clip_val=t.clip or None,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(run, name="tensorboard", version=""),
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        reload_dataloaders_every_n_epochs=1,
+        deterministic="warn",
+        default_root_dir=run,
+    )
+    began = time.time()
+    try:
+        trainer.fit(
+            module, datamodule=Batches(batches, ready["val"], t.workers), ckpt_path=checkpoint, weights_only=True
+        )
+    except KeyboardInterrupt:
+        trainer.should_stop, trainer.interrupted = True, True  # type: ignore[attr-defined]
+    if getattr(trainer, "interrupted", False) or trainer.state.status == "interrupted":
+        raise Interrupted(f"training was interrupted; go on with: cafrnet train --resume {run}")
+    finish(run, recipe, trained, ready["val"], began)
+    return run
+
+
+def finish(
+    run: Path, recipe: Recipe, trained: np.ndarray, val: Sequence[PreparedCase], began: float | None = None
+) -> None:
+    """Draw the curves and turn the best weights into ``model.onnx``."""
+    rows = read_journal(run / "journal.csv")
+    plot_curves(rows, run / "curves.png")
+    module_args = dict(recipe.model_args)
+    if recipe.model == "cafr_net":
+        module_args["clr"] = recipe.clr.enabled and recipe.loss.clr > 0
+    from ..models import build_model
+
+    network = build_model(recipe.model, num_classes=recipe.num_classes, args=module_args)
+    segmenter = Segmenter(network, trained)
+    try:
+        segmenter.load_state_dict(load_file(run / "best.safetensors"))
+    except Exception as error:
+        raise InputError(f"{run / 'best.safetensors'} is damaged or of another network: {error}") from error
+    best = max(rows, key=lambda r: float(r.get("val_dice") or 0))
+    export_onnx(
+        segmenter,
+        recipe.preprocessing.size,
+        run / "model.onnx",
+        {
+            "label_table": TABLE.version,
+            "num_classes": recipe.num_classes,
+            "trained": [int(i) for i in np.flatnonzero(trained)],
+            "preprocessing": _preprocessing(recipe).to_dict(),
+            "version": __version__,
+        },
+    )
+    write_json(
+        run / "run.json",
+        {
+            "best_epoch": int(best["epoch"]),
+            "best_val_dice": float(best.get("val_dice") or 0),
+            "epochs": len(rows),
+            "steps": int(rows[-1]["step"]),
+            "not_trained": [TABLE[int(i)].name for i in np.flatnonzero(~trained)],
+            "minutes_this_session": None if began is None else round((time.time() - began) / 60, 1),
+            "versions": {"cafrnet": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "device": "cuda" if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads",
+        },
+    )
+
+
+def _precision(name: str) -> Any:
+    """Resolve "auto": bf16 wherever the processor multiplies it faster, else fp32."""
+    if name == "fp32":
+        return "32-true"
+    if name == "bf16":
+        return "bf16-mixed"
+    fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bf16-mixed" if fast else "32-true"
+
+
+def _check_checkpoint(path: Path) -> None:
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}); remove it and train again, "
+            "best.safetensors of the run is untouched"
+        ) from error
+
+
+def _write_frequencies(batches: TrainingBatches, run: Path) -> None:
+    """Record how often slices hold each class, in the data and in the first epoch's batches."""
+    before, after = batches.plan.frequencies(0)
+    write_json(
+        run / "class_frequencies.json",
+        {
+            TABLE[i].name: {"slices": round(float(b), 4), "batches": round(float(a), 4)}
+            for i, (b, a) in enumerate(zip(before, after, strict=True))
+            if i and (b or a)
+        },
+    )
+
+
+def load_config(run: Path) -> dict[str, Any]:
+    """Return a run's ``config.yaml`` as plain values, and its split under ``"split"``."""
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    config["split"] = json.loads((run / "split.json").read_text(encoding="utf-8"))
+    return config

@@ -1,0 +1,105 @@
+"""One picture per case that a person can judge: the scan, the labels over it, and their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ..files import whole_file
+from ..labels import TABLE
+from ..scan import Scan
+
+#: Height of a panel in pixels.
+PANEL_HEIGHT = 640
+#: Opacity of the colours over the scan.
+OPACITY = 0.38
+
+
+def preview(scan: Scan, labels: np.ndarray) -> Image.Image:
+    """Draw the middle slice alone, then three labelled slices with the structures named.
+
+    Args:
+        scan: the scan.
+        labels: ids in the scan's array order.
+
+    Returns:
+        Panels side by side, head up, front to the left, pixels square. The slices stand at the middle and at
+        a quarter and three quarters of the labelled width (of the scan, where nothing was found).
+    """
+    frame = scan.frame
+    images, ids = frame.to_sagittal(scan.voxels), frame.to_sagittal(labels)
+    column = np.isin(ids, TABLE.column)
+    holding = np.flatnonzero(column.any(axis=(1, 2)))
+    first, last = (holding[0], holding[-1]) if len(holding) else (0, len(ids) - 1)
+    middle = (first + last) // 2
+    chosen = sorted({int(round(first + f * (last - first))) for f in (0.25, 0.75)} | {int(middle)})
+    low, high = np.percentile(images[middle], [1, 99.5])
+    panels = [_panel(images[middle], None, frame.spacing_mm, low, high, f"slice {middle + 1}/{len(ids)}")]
+    for k in chosen:
+        panels.append(_panel(images[k], ids[k], frame.spacing_mm, low, high, f"slice {k + 1}/{len(ids)}"))
+    gap = 6
+    sheet = Image.new("RGB", (sum(p.width + gap for p in panels) - gap, PANEL_HEIGHT))
+    left = 0
+    for panel in panels:
+        sheet.paste(panel, (left, 0))
+        left += panel.width + gap
+    return sheet
+
+
+def _panel(
+    image: np.ndarray,
+    ids: np.ndarray | None,
+    spacing_mm: tuple[float, float, float],
+    low: float,
+    high: float,
+    caption: str,
+) -> Image.Image:
+    rows, cols = image.shape
+    width = max(1, round(PANEL_HEIGHT * cols * spacing_mm[2] / (rows * spacing_mm[1])))
+    grey = np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255
+    size = (width, PANEL_HEIGHT)
+    panel = Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR).convert("RGB")
+    font = ImageFont.load_default(size=13)
+    if ids is not None:
+        shown = np.asarray(Image.fromarray(ids.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
+        panel = _overlay(panel, shown)
+        draw = ImageDraw.Draw(panel)
+        for identity in TABLE.column:
+            where = np.argwhere(shown == identity)
+            if len(where) >= 30 and TABLE[identity].kind != "disc":
+                y, x = where.mean(axis=0)
+                _text(draw, (x, y), TABLE[identity].name, font, anchor="mm")
+    draw = ImageDraw.Draw(panel)
+    _text(draw, (6, 4), caption, font)
+    _text(draw, (6, PANEL_HEIGHT / 2), "A", font, anchor="lm")
+    _text(draw, (width - 6, PANEL_HEIGHT / 2), "P", font, anchor="rm")
+    return panel
+
+
+def _overlay(panel: Image.Image, shown: np.ndarray) -> Image.Image:
+    """Tint each structure and draw its outline."""
+    colours = np.zeros((256, 3), np.float32)
+    for label in TABLE:
+        colours[label.id] = label.colour
+    colours[TABLE.unknown] = (255, 255, 255)
+    base = np.asarray(panel, np.float32)
+    inside = shown > 0
+    edge = np.zeros_like(inside)
+    edge[:-1] |= shown[:-1] != shown[1:]
+    edge[:, :-1] |= shown[:, :-1] != shown[:, 1:]
+    weight = np.where(inside, OPACITY, 0.0)
+    weight[edge & inside] = 0.95
+    mixed = base * (1 - weight[..., None]) + colours[shown] * weight[..., None]
+    return Image.fromarray(mixed.astype(np.uint8))
+
+
+def _text(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, font, anchor: str = "la") -> None:
+    draw.text(at, text, font=font, fill="white", anchor=anchor, stroke_width=2, stroke_fill="black")
+
+
+def write_preview(scan: Scan, labels: np.ndarray, path: Path) -> None:
+    """Write the picture as PNG; the file is whole or absent."""
+    with whole_file(path) as temporary:
+        preview(scan, labels).save(temporary, format="PNG", compress_level=3)

@@ -1,0 +1,59 @@
+"""What many tests share: a tiny labelled dataset that a small network learns in seconds."""
+
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from cafrnet.scan import Scan
+
+#: Structures of the tiny spine from below upwards, with their grey values.
+TINY = ((1, 60), (11, 220), (2, 110), (12, 240), (3, 140), (13, 200), (4, 90))
+
+
+def tiny_spine(seed: int, slices: int = 3, edge: int = 64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (image, labels, affine) in SpineMRI's array order (AP, SI, LR), 2 mm pixels, 4 mm slices."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(5, 25, (edge, edge, slices))
+    labels = np.zeros((edge, edge, slices), np.uint8)
+    low, front = 4 + int(rng.integers(0, 6)), edge // 2 - 8 + int(rng.integers(-4, 5))
+    for identity, grey in TINY:
+        height = 3 if 11 <= identity <= 19 else 9
+        box = (slice(front, front + 16), slice(low, low + height))
+        image[box] = grey + rng.integers(-8, 9, image[box].shape)
+        labels[box] = identity
+        low += height
+    affine = np.array([[0, 0, 4.0, -5], [-2, 0, 0, 60], [0, 2, 0, -64], [0, 0, 0, 1]])
+    return image.astype(np.int16), labels, affine
+
+
+@pytest.fixture
+def tiny_scan() -> Scan:
+    image, _, affine = tiny_spine(0)
+    return Scan(image, affine, source="tiny")
+
+
+def write_tiny_dataset(root: Path, cases: int) -> Path:
+    for folder in ("train/MR", "train/Mask"):
+        (root / folder).mkdir(parents=True)
+    for k in range(cases):
+        image, labels, affine = tiny_spine(k)
+        nib.save(nib.Nifti1Image(image, affine), root / f"train/MR/Case{k + 1}.nii.gz")
+        nib.save(nib.Nifti1Image(labels, affine), root / f"train/Mask/mask_case{k + 1}.nii.gz")
+    (root / "dataset.yaml").write_text("name: tiny\nvalues:\n  0: [0]\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory) -> Path:
+    return write_tiny_dataset(tmp_path_factory.mktemp("tiny"), 8)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    folder = os.environ.get("CAFRNET_REAL_DATA")
+    if not folder:
+        pytest.skip("CAFRNET_REAL_DATA is not set")
+    return Path(folder)
