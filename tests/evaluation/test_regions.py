@@ -180,6 +180,15 @@ def test_gain_and_offset_of_the_image_change_nothing():
     assert one.regions == other.regions
 
 
+def test_where_the_field_of_view_ends_there_is_no_boundary():
+    truth, image = drawn()
+    found = signal(truth, image)
+    cut = signal(truth[:, 14:], image[:, 14:])  # the upper 4 mm of L4 are out of view
+    assert full(found, found.outline, truth.shape)[:, 10, LOW:HIGH].all()
+    assert not full(cut, cut.outline, truth[:, 14:].shape)[:, 0].any()
+    assert full(cut, cut.outline, truth[:, 14:].shape)[:, 1:12, LOW].all()
+
+
 def test_empty_truth_has_no_regions():
     truth, image = drawn()
     empty = np.zeros_like(truth)

@@ -13,7 +13,9 @@ A region is a band of voxels, given by the truth and the image alone, so it is t
 In it, two things are measured. The *error rate* is the share of its voxels whose class is wrong (ignored
 voxels left out; 20 and 21 count as background, except at the canal wall, where only the canal counts). The
 *surface distances* run from the truth's outline voxels of the region to the predicted surface of the same
-structure, and from the predicted surface voxels in the band to the truth's surface.
+structure, and from the predicted outline voxels in the band to the truth's surface. (Outlines are those of
+sagittal slices, without their outermost voxels: where the field of view ends, a structure has a surface, but
+no boundary that can be seen.)
 
 Decided beyond the paper, which shows such regions in Fig 4 and does not define them.
 """
@@ -58,7 +60,7 @@ class RegionScore:
         error_rate: share of them that are wrong; None where there are none.
         truth_points: outline voxels of the truth in the region, ignored ones left out.
         truth_points_missed: those of them that belong to structures which were missed: no distance.
-        pred_points: predicted surface voxels in the band, of structures that were found.
+        pred_points: predicted outline voxels in the band, of structures that were found.
         truth_to_pred_mean_mm, truth_to_pred_p95_mm, truth_to_pred_max_mm: from the truth's points; None
             where no point has a distance.
         pred_to_truth_mean_mm, pred_to_truth_p95_mm, pred_to_truth_max_mm: likewise, from the predicted ones.
@@ -111,11 +113,12 @@ def score_regions(
     counted = ~pair.ignored[signal.box]
     corner = np.array([s.start for s in signal.box])
     diagonal_mm = float(np.linalg.norm(np.multiply(pair.truth.shape, signal.spacing_mm)))
+    drawn = outlines(pred, ids, signal.axis) & ~signal.border
     scores = []
     for region in regions_of(signal, ids, thresholds):
         band = region.band & counted
         wrong = _only(truth[band], region.ids) != _only(pred[band], region.ids)
-        forth, missed, back = _distances(region, signal, distances, corner)
+        forth, missed, back = _distances(region, signal, distances, corner, drawn)
         scores.append(
             RegionScore(
                 region.name,
@@ -145,7 +148,7 @@ def regions_of(signal: Signal, ids: Sequence[int], thresholds: Thresholds) -> li
     for name in (*NAMED, "canal wall"):
         identity = _CANAL if name == "canal wall" else TABLE[name].id
         if identity in ids:
-            line = outlines(labels, [identity], signal.axis)
+            line = outlines(labels, [identity], signal.axis) & ~signal.border
             about = headline if name in NAMED else (identity,)
             found.append(Region(name, within(line, BAND_MM, signal.spacing_mm), line, about))
     junction = within(junctions(signal, headline), JUNCTION_MM, signal.spacing_mm)
@@ -186,7 +189,11 @@ def _only(labels: np.ndarray, ids: Sequence[int]) -> np.ndarray:
 
 
 def _distances(
-    region: Region, signal: Signal, distances: Mapping[int, SurfaceDistances], corner: np.ndarray
+    region: Region,
+    signal: Signal,
+    distances: Mapping[int, SurfaceDistances],
+    corner: np.ndarray,
+    drawn: np.ndarray,
 ) -> tuple[np.ndarray, int, np.ndarray]:
     """Return the truth's distances, the number of its points without one, and the prediction's distances."""
     named = TABLE[region.name].id if region.name in NAMED else None
@@ -198,7 +205,7 @@ def _distances(
             missed += int((region.points & (signal.principal == identity)).sum())
             continue
         forth.append(known.truth_to_pred_mm[_in(region.points, known.truth_points - corner)])
-        back.append(known.pred_to_truth_mm[_in(region.band, known.pred_points - corner)])
+        back.append(known.pred_to_truth_mm[_in(region.band & drawn, known.pred_points - corner)])
     return np.concatenate(forth), missed, np.concatenate(back)
 
 

@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter,
 
 from ..preprocessing import Preprocessing
 from ..preprocessing.intensity import limits, normalise
-from .sets import APART, HEADLINE
+from .sets import HEADLINE
 from .surface import surface
 
 #: Width of the Gaussian under which the gradient at an outline is taken.
@@ -82,7 +82,8 @@ class Signal:
     Attributes:
         box: the crop within the whole array; all other arrays have its shape.
         principal: uint8, the truth's principal ids.
-        outline: boolean, the 2D outlines of structures of the headline.
+        outline: boolean, the 2D outlines of structures of the headline, the border left out.
+        border: boolean, where the slices end: what the field of view cuts has no boundary there to be seen.
         interior: boolean, voxels of structures of the headline at least 2.5 mm inside.
         contrast_per_mm: float32, size of the in-plane gradient at 1 mm.
         deviation: float32, standard deviation in an in-plane square of 3 mm.
@@ -93,6 +94,7 @@ class Signal:
     box: tuple[slice, ...]
     principal: np.ndarray
     outline: np.ndarray
+    border: np.ndarray
     interior: np.ndarray
     contrast_per_mm: np.ndarray
     deviation: np.ndarray
@@ -123,7 +125,8 @@ def signal_of(
     low, high = limits(image, Preprocessing())
     scaled = normalise(image[box], low, high)
     labels = principal[box]
-    outline, apart = outlines(labels, [i for i in ids if i in HEADLINE], axis), np.isin(labels, APART)
+    border = _border(image.shape, axis)[box]
+    outline = outlines(labels, [i for i in ids if i in HEADLINE], axis) & ~border
     # distances within slices only: the step between slices is made larger than any slice
     steps = np.where(np.array(in_plane) > 0, spacing_mm, 1e6)
     deep = np.zeros(labels.shape, bool)
@@ -133,7 +136,8 @@ def signal_of(
         box=box,
         principal=labels,
         outline=outline,
-        interior=deep & (labels > 0) & ~apart & np.isin(labels, [*ids]),
+        border=border,
+        interior=deep & np.isin(labels, [i for i in ids if i in HEADLINE]),
         contrast_per_mm=_contrast_per_mm(scaled, spacing_mm, in_plane),
         deviation=_deviation(scaled, spacing_mm, in_plane),
         spacing_mm=tuple(float(s) for s in spacing_mm),
@@ -149,6 +153,14 @@ def outlines(labels: np.ndarray, ids: Sequence[int], axis: int) -> np.ndarray:
         if box := boxes[identity - 1]:
             found[box] |= surface(labels[box] == identity, in_plane_of=axis)
     return found
+
+
+def _border(shape: tuple[int, ...], axis: int) -> np.ndarray:
+    """Mark the outermost voxels of each slice; boolean."""
+    inside = tuple(slice(None) if a == axis else slice(1, -1) for a in range(len(shape)))
+    border = np.ones(shape, bool)
+    border[inside] = False
+    return border
 
 
 def grown_box(mask: np.ndarray, by_mm: float, spacing_mm: Sequence[float]) -> tuple[slice, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from .case import CaseScore
 from .regions import REGIONS
 from .scores import DISTANCES, METRICS, ClassScore, mean_of
 from .sets import APART, HEADLINE
-from .statistics import bootstrap_interval
+from .statistics import Interval, bootstrap_interval
 
 #: Metrics of a region that are averaged over cases.
 REGION_METRICS = (
@@ -103,7 +102,7 @@ def summarise(cases: Sequence[CaseScore], seed: int) -> dict[str, Any]:
     moved = [case.rows_after_shift for case in done]
     slices = [rows for case in done for rows in (case.slices or {}).values()]
     means = [m for case in done if (m := case.mean("dsc")) is not None]
-    interval = asdict(bootstrap_interval(means, np.random.default_rng(seed)))
+    interval = bootstrap_interval(means, np.random.default_rng(seed))
     return {
         "cases": {
             "total": len(cases),
@@ -113,7 +112,7 @@ def summarise(cases: Sequence[CaseScore], seed: int) -> dict[str, Any]:
             "failed": {case.id: case.failed for case in cases if case.failed},
             "note": "failed cases are left out of every mean; cases without a prediction count as all missed",
         },
-        "headline": {"ids": [*HEADLINE], **block(units, HEADLINE), "dsc_interval": interval},
+        "headline": {"ids": [*HEADLINE], **block(units, HEADLINE), "dsc_interval": _interval(interval)},
         "apart": {
             TABLE[i].name: block(units, (i,)) for i in APART if any(r.id == i for u in units for r in u)
         },
@@ -133,6 +132,11 @@ def summarise(cases: Sequence[CaseScore], seed: int) -> dict[str, Any]:
         "regions": _regions(done),
         "per_case": {case.id: _one(case) for case in cases},
     }
+
+
+def _interval(found: Interval) -> dict[str, Any]:
+    ends = {"low": _round(found.low), "high": _round(found.high), "level": found.level}
+    return {**ends, **({"reason": found.reason} if found.reason else {})}
 
 
 def _rate(count: int, of: int) -> float | None:
