@@ -30,7 +30,8 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
     Args:
         name: ``"cafr_net"`` or the path of a YAML file.
         changes: words like ``training.lr=3e-4``. A key may be shortened to its last part where only one
-            section has it (``lr=3e-4``); ``clr=false`` means ``clr.enabled=false``.
+            section has it (``lr=3e-4``); ``clr=false`` means ``clr.enabled=false``. Naming another ``model``
+            drops the recipe's own ``model_args``, which belong to the network that it named.
 
     Raises:
         UsageError: no such recipe, not YAML, an unknown key (the nearest is named), a value out of range,
@@ -50,8 +51,16 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
         raw = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         raise UsageError(f"recipe {name} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise UsageError(f"recipe {name} should be a table of keys and values")
+    recipes_own = raw.get("model", "cafr_net")
+    changes = sorted(
+        changes, key=lambda word: not word.startswith("model=")
+    )  # the network before its arguments
     for word in changes:
         _set(raw, word)
+        if word.startswith("model=") and raw["model"] != recipes_own:
+            raw["model_args"] = {}
     return check(raw, name)
 
 
@@ -112,7 +121,9 @@ def _set(raw: dict[str, Any], word: str) -> None:
         if len(matches) > 1:
             raise UsageError(f"key {key!r} could be {' or '.join(matches)}; give it in full")
         if not matches:
-            raise UsageError(f"unknown key {key!r}{nearest(key, [*known, *(k.rpartition('.')[2] for k in known)])}")
+            raise UsageError(
+                f"unknown key {key!r}{nearest(key, [*known, *(k.rpartition('.')[2] for k in known)])}"
+            )
         key = matches[0]
     *path, last = key.split(".")
     table = raw
