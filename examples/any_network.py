@@ -1,17 +1,18 @@
-"""Train any network by its import path: here MONAI's UNet++ on phantoms, for a few steps on a CPU.
+r"""Train any network by its import path: here MONAI's UNet++ on phantoms, for a few steps on a CPU.
 
     python examples/any_network.py -o any_network
 
 The same on the command line, with ``DATA`` a labelled dataset:
 
     cafrnet data split DATA -o split.json
-    cafrnet train cafr_net model=monai.networks.nets.BasicUNetPlusPlus clr=false data=DATA split=split.json -o RUN
+    cafrnet train cafr_net model=monai.networks.nets.BasicUNetPlusPlus clr=false \
+        data=DATA split=split.json -o RUN
     cafrnet segment SCAN --model RUN -o OUT
 
 The network takes images [B, 1, H, W] and returns logits [B, classes, H, W]. Everything else (preprocessing,
-augmentation, sampling, losses, schedule, resuming, export) is the recipe's. ``clr=false``, because CLR needs the
-feature maps that cafrnet's own network hands out. A few steps teach nothing: this shows the way, not a result.
-Needs the ``train`` extra.
+augmentation, sampling, losses, schedule, resuming, export) is the recipe's. ``clr=false``, because CLR needs
+the feature maps that cafrnet's own network hands out. A few steps teach nothing: this shows the way, not a
+result. Needs the ``train`` extra.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python examples/evaluate_arrays.py
 
-The truth is a phantom. The prediction is the truth with four faults put in on purpose, so that the table shows
-what each of them does to the scores. Needs the runtime only.
+The truth is a phantom. The prediction is the truth with four faults put in on purpose, so that the table
+shows what each of them does to the scores. Needs the runtime only.
 """
 
 import numpy as np
@@ -12,9 +12,8 @@ import cafrnet
 from cafrnet.labels import TABLE
 from cafrnet.phantom import PhantomOptions, make_phantom
 
-phantom = make_phantom(
-    3, PhantomOptions(matrix=(160, 224), pixel_mm=1.17, slices=7, contrast="t2", fov=("S", "T11"))
-)
+options = PhantomOptions(matrix=(160, 224), pixel_mm=1.17, slices=7, contrast="t2", fov=("S", "T11"))
+phantom = make_phantom(3, options)
 truth = phantom.labels  # axes: antero-posterior, cranio-caudal (index grows upwards), left-right
 
 ids = {name: TABLE[name].id for name in ("L4", "L3/L4", "L2", "L1")}
@@ -37,6 +36,5 @@ print(f"{'structure':<20}{'status':<10}{'level':<9}{'DSC':>6}{'HD95 mm':>9}{'NSD
 for row in scores.rows:
     numbers = f"{shown(row.dsc, 3):>6}{shown(row.hd95_mm, 2):>9}{shown(row.nsd_2mm, 3):>10}"
     print(f"{row.name:<20}{row.status:<10}{row.level or '-':<9}{numbers}")
-print(
-    f"case score over ids 1-19: DSC {scores.mean('dsc'):.3f}, HD95 {scores.mean('hd95_mm'):.2f} mm where found"
-)
+dsc, hd95_mm = scores.mean("dsc"), scores.mean("hd95_mm")
+print(f"case score over ids 1-19: DSC {dsc:.3f}, HD95 {hd95_mm:.2f} mm over what was found")

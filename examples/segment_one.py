@@ -2,8 +2,8 @@
 
     python examples/segment_one.py scan.nii.gz --model runs/mine -o scan_seg.nii.gz
 
-``scan`` is NIfTI, a DICOM folder, or (extra ``itk``) MHA or NRRD. ``--model`` is a folder that ``cafrnet train``
-wrote; ``examples/any_network.py`` makes one in a minute. Needs the runtime only: no torch.
+``scan`` is NIfTI, a DICOM folder, or (extra ``itk``) MHA or NRRD. ``--model`` is a folder that
+``cafrnet train`` wrote; ``examples/any_network.py`` makes one in a minute. Needs the runtime only: no torch.
 """
 
 import argparse
@@ -26,9 +26,8 @@ print(f"{args.scan}: {scan.voxels.shape} voxels of {' x '.join(f'{s:.2f}' for s 
 voxel_ml = np.prod(scan.spacing_mm) / 1000
 for label, name in found.names.items():
     print(f"{name:<20}{(found.labels == label).sum() * voxel_ml:8.2f} ml")
-print(
-    f"{sum(found.timings_s.values()):.2f} s; never predicted by this model: {', '.join(model.not_trained) or 'nothing'}"
-)
+print(f"{sum(found.timings_s.values()):.2f} s")
+print(f"this model can't predict: {', '.join(model.not_trained) or 'nothing, it knows all its classes'}")
 
 found.save(args.output)  # the scan's own shape, affine and codes
 print(args.output)

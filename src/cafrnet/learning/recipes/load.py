@@ -54,10 +54,7 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
     if not isinstance(raw, dict):
         raise UsageError(f"recipe {name} should be a table of keys and values")
     recipes_own = raw.get("model", "cafr_net")
-    changes = sorted(
-        changes, key=lambda word: not word.startswith("model=")
-    )  # the network before its arguments
-    for word in changes:
+    for word in sorted(changes, key=lambda w: not w.startswith("model=")):  # the network, then its arguments
         _set(raw, word)
         if word.startswith("model=") and raw["model"] != recipes_own:
             raw["model_args"] = {}

@@ -1,0 +1,102 @@
+"""The scripts of examples/ run, and show what they say they show."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+
+from cafrnet.files import stem
+from cafrnet.labels import TABLE
+from cafrnet.preprocessing import Preprocessing
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run_example(monkeypatch, name, *words):
+    monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+@pytest.fixture(scope="module")
+def bright_is_l2(tmp_path_factory):
+    """A model folder made by hand: what is brighter than half the range is L2, the rest background."""
+    onnx = pytest.importorskip("onnx", reason="the 'train' extra is not installed")
+    folder = tmp_path_factory.mktemp("bright")
+    settings = Preprocessing(pixel_mm=2.0, size=64, contrast="none")
+    weight, bias = np.zeros((22, 1, 1, 1), np.float32), np.full(22, -1e4, np.float32)
+    bias[0], weight[5], bias[5] = 0, 10, -5
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["image", "weight", "bias"], ["logits"])],
+        "bright_is_l2",
+        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["batch", 1, 64, 64])],
+        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", 22, 64, 64])],
+        [onnx.numpy_helper.from_array(weight, "weight"), onnx.numpy_helper.from_array(bias, "bias")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    meta = {"label_table": TABLE.version, "num_classes": 22, "trained": [0, 5], "version": "by hand"}
+    meta["preprocessing"] = settings.to_dict()
+    onnx.helper.set_model_props(model, {f"cafrnet.{k}": json.dumps(v) for k, v in meta.items()})
+    onnx.save(model, folder / "model.onnx")
+    settings.save(folder / "preprocessing.json")
+    return folder
+
+
+def test_every_example_has_a_docstring_that_names_itself():
+    scripts = sorted(EXAMPLES.glob("*.py"))
+    assert {stem(s) for s in scripts} == {"any_network", "evaluate_arrays", "segment_one"}
+    for script in scripts:
+        assert f"python examples/{script.name}" in script.read_text(encoding="utf-8").split('"""')[1]
+
+
+def test_evaluate_arrays(monkeypatch, capsys):
+    run_example(monkeypatch, "evaluate_arrays.py")
+    rows = {line[:20].strip(): line[20:].split() for line in capsys.readouterr().out.splitlines()}
+    assert rows["L3"] == ["found", "right", "1.000", "0.00", "1.000"]
+    assert rows["L4"][:2] == ["found", "right"]
+    assert float(rows["L4"][3]) == pytest.approx(2 * 1.17, abs=0.01)  # moved by two voxels
+    assert rows["L3/L4"] == ["missed", "missing", "0.000", "-", "0.000"]
+    assert rows["L2"][:2] == ["missed", "merge"]
+    assert rows["T9"][0] == "beyond"
+    assert any(name.startswith("case score") for name in rows)
+
+
+def test_segment_one(bright_is_l2, tiny_dataset, tmp_path, monkeypatch, capsys):
+    scan, out = tiny_dataset / "train/MR/Case1.nii.gz", tmp_path / "found.nii.gz"
+    run_example(monkeypatch, "segment_one.py", scan, "--model", bright_is_l2, "-o", out)
+    written, source = nib.load(out), nib.load(scan)
+    np.testing.assert_array_equal(written.affine, source.affine)
+    labels, image = np.asanyarray(written.dataobj), np.asanyarray(source.dataobj)
+    assert set(np.unique(labels)) == {0, 5}
+    assert (labels == 5)[image > 180].all()  # the discs
+    assert not (labels == 5)[image < 80].any()  # sacrum and air
+    printed = capsys.readouterr().out
+    assert "(64, 64, 3) voxels of 2.00 x 2.00 x 4.00 mm" in printed
+    assert f"L2                  {(labels == 5).sum() * 0.016:8.2f} ml" in printed  # 2 x 2 x 4 mm3 each
+    assert "can't predict: S, L5, L4, L3, L1," in printed
+    assert printed.rstrip().endswith(str(out))
+
+
+@pytest.mark.slow
+def test_any_network_on_data_of_ones_own(tiny_dataset, tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="the 'train' extra is not installed")
+    words = ("--data", tiny_dataset, "-o", tmp_path / "with space", "--steps", 1)
+    run_example(monkeypatch, "any_network.py", *words)
+    run = tmp_path / "with space" / "run"
+    recipe = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["recipe"]
+    assert recipe["model"] == "monai.networks.nets.BasicUNetPlusPlus"
+    assert recipe["model_args"] == {"features": [8, 8, 16, 32, 64, 8]}  # none of cafr_net's own
+    assert (run / "model.onnx").exists()
+    assert not (tmp_path / "with space" / "data").exists()
+
+
+@pytest.mark.slow
+def test_any_network_on_its_own_phantoms(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch", reason="the 'train' extra is not installed")
+    run_example(monkeypatch, "any_network.py", "-o", tmp_path / "all", "--steps", 1)
+    assert len(list((tmp_path / "all/data/train/MR").glob("Case*.nii.gz"))) == 5
+    assert "Case1: (256, 256, 12) labelled" in capsys.readouterr().out
