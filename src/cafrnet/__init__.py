@@ -77,6 +77,8 @@ def segment(
         if affine is None:
             raise UsageError("an array came without its affine; left and right, up and down can't be guessed")
         scan = Scan(scan, affine)
+    elif affine is not None:
+        raise UsageError("an affine came beside a file or a Scan, which has its own; it is for arrays only")
     elif not isinstance(scan, Scan):
         scan = read_scan(scan, series=series, pixel_mm=pixel_mm)
     loaded = model if isinstance(model, Model) else load_model(model, threads=threads)

@@ -17,12 +17,19 @@ COMPOUND_SUFFIXES = (".nii.gz", ".seg.nrrd")
 
 
 def stem(path: str | os.PathLike[str]) -> str:
-    """Return the file name without its extension (``scan.nii.gz`` -> ``scan``; a folder keeps its name)."""
-    name = Path(path).name
+    """Return the file name without its extension (``scan.nii.gz`` -> ``scan``).
+
+    A folder keeps its name, ``.`` and ``..`` included, which have one. So does a file whose "extension" is a
+    number: DICOM files are often named by their UID, ``1.2.840.7``, and would all get one stem.
+    """
+    path = Path(path)
+    name = path.name if path.name not in ("", "..") else Path(os.path.abspath(path)).name
+    if path.is_dir():
+        return name
     for suffix in COMPOUND_SUFFIXES:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
-    return name if Path(path).is_dir() else Path(name).stem
+    return name if Path(name).suffix[1:].isdigit() else Path(name).stem
 
 
 @contextmanager
@@ -44,7 +51,9 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"{target} could not be written: {error.strerror or error}") from error
     finally:
-        with suppress(NotADirectoryError):  # a file stands where a folder should: nothing was written
+        with suppress(
+            OSError
+        ):  # a file stands where a folder should, a name is too long: nothing was written
             temporary.unlink(missing_ok=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -33,17 +34,35 @@ def parser() -> argparse.ArgumentParser:
 def _leaves(root: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     """Return the parsers of the verbs that have no verbs of their own."""
     below = [a for a in root._actions if isinstance(a, argparse._SubParsersAction)]
-    return [leaf for action in below for child in action.choices.values() for leaf in _leaves(child)] or [root]
+    return [leaf for action in below for child in action.choices.values() for leaf in _leaves(child)] or [
+        root
+    ]
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse; what argparse leaves over behind an option (``IN -o OUT IN``) joins the words before it."""
+    root = parser()
+    args, left = root.parse_known_args(argv)
+    words: list[str] | None = next((vars(args)[n] for n in ("inputs", "words") if n in args), None)
+    if left and (words is None or any(word.startswith("-") for word in left)):
+        root.error(f"unrecognized arguments: {' '.join(left)}")
+    if words is not None:
+        words.extend(left)
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 all done, 1 some case failed, 2 nothing could start."""
-    args = parser().parse_args(argv)
-    level = logging.ERROR if args.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(args.verbose, 2)]
+    args = _parse(argv)
+    level = (
+        logging.ERROR if args.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(args.verbose, 2)]
+    )
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("cafrnet").setLevel(level)
     try:
-        return int(importlib.import_module(f".{args.command}", __package__).run(args))
+        code = int(importlib.import_module(f".{args.command}", __package__).run(args))
+        sys.stdout.flush()  # a closed pipe shows here, not when Python exits
+        return code
     except UsageError as error:
         print(f"cafrnet: {error}", file=sys.stderr)
         return 2
@@ -51,6 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"cafrnet: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to print goes nowhere, without a word
+        return 1
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"cafrnet: {named}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("cafrnet: interrupted", file=sys.stderr)

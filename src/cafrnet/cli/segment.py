@@ -17,30 +17,41 @@ def add_parser(subparsers: Any) -> None:
         description="Writes OUT/<stem>_seg.nii.gz, <stem>_preview.png and <stem>.json for every scan.",
     )
     parser.add_argument("inputs", nargs="+", metavar="IN", help="file, folder, DICOM folder or glob")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="folder, or x.nii.gz for one scan")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="folder, or x.nii.gz for one scan"
+    )
     parser.add_argument("--model", metavar="RUN|BUNDLE", help="folder with model.onnx")
     parser.add_argument("--series", default="auto", metavar="UID|auto", help="which series of a DICOM folder")
     parser.add_argument("--labels", default="cafrnet", metavar="SCHEME", help="scheme of the written values")
     parser.add_argument("--pixel-mm", type=float, metavar="MM", help="pixel size of PNG inputs")
-    parser.add_argument("--overwrite", action="store_true", help="do finished scans again")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference (default: all cores)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="do finished scans again; replace others' files"
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="threads of one inference (default: all cores)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object with every outcome")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Segment and report; 1 if a scan failed."""
+    """Segment and report; 1 if a scan failed, 2 if all of them lack an option."""
+    from ..errors import InputError, UsageError
     from ..inference import load_model, segment_files
     from ..inference.batch import Outcome
-    from ..inference.inputs import plan_jobs
+    from ..inference.inputs import check_writable, plan_jobs
     from ..labels import get_scheme
 
     get_scheme(args.labels)
     jobs = plan_jobs(args.inputs, args.output, png=args.pixel_mm is not None)
-    model = load_model(args.model, threads=args.threads)
+    try:
+        model = load_model(args.model, threads=args.threads)
+    except InputError as error:
+        raise UsageError(str(error)) from error  # without a model nothing could start
+    check_writable(jobs)
     began = time.perf_counter()
 
     def progress(number: int, count: int, outcome: Outcome) -> None:
-        if args.quiet:
+        if args.quiet or (count == 1 and outcome.status == "failed"):
             return
         rate = (time.perf_counter() - began) / number
         left = f", about {rate * (count - number):.0f} s left" if count > number else ""
@@ -72,8 +83,12 @@ def run(args: argparse.Namespace) -> int:
         for o in outcomes:
             if o.status != "failed":
                 print(o.job.labels)
-    if failed:
-        print(f"{len(failed)} of {len(outcomes)} scans failed:", file=sys.stderr)
+    if len(outcomes) == 1 and failed:
+        print(f"cafrnet: {failed[0].message}", file=sys.stderr)
+    elif failed:
+        print(f"cafrnet: {len(failed)} of {len(outcomes)} scans failed:", file=sys.stderr)
         for o in failed:
             print(f"  {o.message}", file=sys.stderr)
+    if failed and len(failed) == len(outcomes) and all(o.usage for o in failed):
+        return 2  # every scan waits for an option: nothing could start
     return 1 if failed else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
@@ -13,12 +14,14 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a recipe on labelled scans (needs the 'train' extra)",
-        description="cafrnet train RECIPE [key=value...] data=DIR split=FILE -o RUN, or: cafrnet train --resume RUN",
+        description="cafrnet train RECIPE [key=value...] data=DIR split=FILE -o RUN, or: train --resume RUN",
         epilog="Keys are those of the recipe, for example epochs=100 lr=3e-4 lafr=false clr=false "
         "clr.temperature=0.1 preprocessing.contrast=none model=monai.networks.nets.BasicUNetPlusPlus. "
         "data=, split= and fold= name the data; --show prints the recipe that results.",
     )
-    parser.add_argument("words", nargs="*", metavar="RECIPE key=value", help="recipe name or .yaml, and changes")
+    parser.add_argument(
+        "words", nargs="*", metavar="RECIPE key=value", help="recipe name or .yaml, and changes"
+    )
     parser.add_argument("-o", "--output", metavar="RUN", help="run folder, new or empty")
     parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run")
     parser.add_argument("--show", action="store_true", help="print the recipe and stop")
@@ -26,26 +29,34 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train or resume."""
-    places = {"data": None, "split": None, "fold": None}
-    changes, names = [], []
+    places = {"data": "", "split": "", "fold": ""}
+    changes: list[str] = []
+    names: list[str] = []
     for word in args.words:
         key, equals, value = word.partition("=")
-        if equals and key in places:
+        if word.endswith((".yaml", ".yml")) and Path(word).is_file():
+            names.append(word)  # a path may have an = in it
+        elif equals and key in places:
             places[key] = value
         elif equals:
             changes.append(word)
         else:
             names.append(word)
     if args.resume:
-        if names or changes or args.output:
-            raise UsageError("--resume takes the recipe from the run; only data=DIR may stand beside it")
+        if names or changes or args.output or places["split"] or places["fold"]:
+            raise UsageError(
+                "--resume takes recipe and split from the run; only data=DIR may stand beside it"
+            )
         from ..learning.training import run as engine
 
         _speak()
-        print(engine.resume(args.resume, data=places["data"], progress=not args.quiet))
+        print(engine.resume(args.resume, data=places["data"] or None, progress=not args.quiet))
         return 0
     if len(names) != 1:
-        raise UsageError(f"one recipe was expected, {len(names)} came: {' '.join(names) or 'none'}")
+        raise UsageError(
+            f"one recipe was expected, {len(names)} came: {' '.join(names) or 'none'}; "
+            "changes are written key=value, without blanks"
+        )
     from ..learning.recipes import load_recipe
 
     recipe = load_recipe(names[0], changes)
@@ -60,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.output:
         raise UsageError("-o RUN is missing: where the run folder goes")
     fold = places["fold"]
-    if fold is not None and not fold.isdigit():
+    if fold and not fold.isdecimal():
         raise UsageError(f"fold={fold} came, a number from 0 was expected")
     from ..learning.training import run as engine
 
@@ -70,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         places["data"],
         places["split"],
         args.output,
-        fold=None if fold is None else int(fold),
+        fold=int(fold) if fold else None,
         progress=not args.quiet,
     )
     print(done)

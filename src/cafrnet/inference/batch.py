@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import CAFRNetError
-from ..files import sha256, write_json
+from ..errors import CAFRNetError, InputError, UsageError
+from ..files import write_json
 from ..labels import TABLE, get_scheme
 from ..report.preview import write_preview
 from ..scan import Scan, read_scan, write_labels
 from .inputs import Job
 from .model import Model
+from .record import identity, is_output, read_record
 from .segment import segment_scan
 
 logger = logging.getLogger(__name__)
@@ -31,11 +32,13 @@ class Outcome:
         job: the scan and its outputs.
         status: ``"done"``, ``"skipped"`` (finished before) or ``"failed"``.
         message: why it failed.
+        usage: whether it failed because an option is missing or wrong (several series, no pixel size).
     """
 
     job: Job
     status: str
     message: str = ""
+    usage: bool = False
 
 
 def segment_files(
@@ -56,7 +59,7 @@ def segment_files(
         series: which series of a DICOM folder.
         pixel_mm: pixel size of PNG inputs.
         labels: scheme of the label maps that are written.
-        overwrite: do finished scans again.
+        overwrite: do finished scans again, and replace files of others that have an output's name.
         progress: called after each scan with its number from 1, the count, and what became of it.
 
     Returns:
@@ -69,16 +72,19 @@ def segment_files(
     for number, job in enumerate(jobs, 1):
         try:
             status = "skipped"
-            wanted = {"input": _identity(job.source), "model": _model_record(model), "options": options}
+            wanted = {"input": identity(job.source), "model": _model_record(model), "options": options}
             if overwrite or not _finished(job, wanted):
+                if not overwrite:
+                    _refuse_others(job)
                 _segment_one(job, model, wanted, scheme.name)
                 status = "done"
             outcome = Outcome(job, status)
         except CAFRNetError as error:
-            outcome = Outcome(job, "failed", str(error))
+            outcome = Outcome(job, "failed", str(error), isinstance(error, UsageError))
         except Exception as error:  # whatever one scan does, the others go on
-            logger.debug("unexpected failure", exc_info=True)
-            outcome = Outcome(job, "failed", f"{job.source}: unexpected {type(error).__name__}: {error}")
+            logger.debug("%s: unexpected failure", job.source, exc_info=True)
+            reason = " ".join(str(error).split())
+            outcome = Outcome(job, "failed", f"{job.source}: unexpected {type(error).__name__}: {reason}")
         outcomes.append(outcome)
         if progress:
             progress(number, len(jobs), outcome)
@@ -96,40 +102,55 @@ def _segment_one(job: Job, model: Model, wanted: dict[str, Any], scheme_name: st
     if lost:
         names = [TABLE[i].name for i in lost if i != TABLE.unknown]
         logger.warning("%s: the scheme %s has no value for %s; written as 0", job.source, scheme_name, names)
-    job.record.unlink(missing_ok=True)
-    write_labels(written, scan, job.labels)
-    write_preview(scan, result.labels, job.preview)
-    write_s = time.perf_counter() - mark
-    timings = {"read": read_s, **result.timings_s, "write": write_s, "total": time.perf_counter() - began}
-    write_json(
-        job.record,
-        {
-            **wanted,
-            "cafrnet": __version__,
-            "label_table": TABLE.version,
-            "structures": [name for _, name in sorted(result.names.items())],
-            "not_trained": list(model.not_trained),
-            "geometry": _geometry(scan),
-            "timings_s": {k: round(v, 4) for k, v in timings.items()},
-        },
-    )
+    done: list[Path] = []
+    try:
+        with _naming(job.record):
+            job.record.unlink(missing_ok=True)
+        write_labels(written, scan, job.labels)
+        done.append(job.labels)
+        write_preview(scan, result.labels, job.preview)
+        done.append(job.preview)
+        write_s = time.perf_counter() - mark
+        timings = {"read": read_s, **result.timings_s, "write": write_s, "total": time.perf_counter() - began}
+        write_json(
+            job.record,
+            {
+                **wanted,
+                "cafrnet": __version__,
+                "label_table": TABLE.version,
+                "outputs": {"labels": job.labels.name, "preview": job.preview.name},
+                "structures": [name for _, name in sorted(result.names.items())],
+                "not_trained": list(model.not_trained),
+                "geometry": _geometry(scan),
+                "timings_s": {k: round(v, 4) for k, v in timings.items()},
+            },
+        )
+    except BaseException:  # Ctrl-C too: a result is complete or it is not there
+        for path in done:
+            path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path} can't be replaced: {error.strerror or error}") from error
 
 
 def _geometry(scan: Scan) -> dict[str, Any]:
     return {"shape": list(scan.shape_on_disk), "spacing_mm": [round(s, 6) for s in scan.spacing_mm]}
 
 
-def _identity(source: Path) -> dict[str, Any]:
-    """Path and hash of an input; for a DICOM folder the hash over its files' names and hashes."""
-    if source.is_dir():
-        files = sorted(p for p in source.rglob("*") if p.is_file())
-        import hashlib
-
-        digest = hashlib.sha256()
-        for file in files:
-            digest.update(f"{file.relative_to(source)}\0{sha256(file)}\n".encode())
-        return {"path": str(source), "sha256": digest.hexdigest()}
-    return {"path": str(source), "sha256": sha256(source) if source.exists() else None}
+def _refuse_others(job: Job) -> None:
+    """Raise InputError when an output's name is taken by a file that cafrnet did not write."""
+    for path in job.outputs:
+        if path.exists() and not is_output(path):
+            raise InputError(
+                f"{job.source}: {path} is there already and was not written by cafrnet; move it, choose "
+                "another folder after -o, or replace it with --overwrite"
+            )
 
 
 def _model_record(model: Model) -> dict[str, Any]:
@@ -139,12 +160,12 @@ def _model_record(model: Model) -> dict[str, Any]:
 def _finished(job: Job, wanted: dict[str, Any]) -> bool:
     if not (job.labels.exists() and job.preview.exists()):
         return False
+    record = read_record(job.record)
     try:
-        record = json.loads(job.record.read_text(encoding="utf-8"))
-        return (
-            record["input"]["sha256"] == wanted["input"]["sha256"]
+        return record is not None and (
+            record["input"]["sha256"] == wanted["input"]["sha256"] is not None
             and record["model"]["sha256"] == wanted["model"]["sha256"]
             and record["options"] == wanted["options"]
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return False

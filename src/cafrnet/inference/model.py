@@ -34,6 +34,11 @@ class Model:
     not_trained: tuple[str, ...]
 
     @cached_property
+    def not_trained_ids(self) -> tuple[int, ...]:
+        """The ids of :attr:`not_trained`."""
+        return tuple(TABLE[name].id for name in self.not_trained)
+
+    @cached_property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the files that decide the result."""
         return {name: sha256(self.path / name) for name in ("model.onnx", "preprocessing.json")}
@@ -51,6 +56,8 @@ def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | Non
         UsageError: no such folder, or no default bundle. InputError: a damaged file, a model of another label
             table, or a ``preprocessing.json`` that is not the one the model was trained with.
     """
+    if threads is not None and threads < 1:
+        raise UsageError(f"{threads} threads came, at least 1 was expected")
     if path is None:
         raise UsageError(
             "no trained model ships with this version of cafrnet: name one with --model RUN "
@@ -58,15 +65,19 @@ def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | Non
         )
     folder = Path(path)
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a model folder; expected one with model.onnx and preprocessing.json")
+        raise UsageError(
+            f"{folder} is not a model folder; expected one with model.onnx and preprocessing.json"
+        )
     engine = open_engine(folder / "model.onnx", threads)
     preprocessing = Preprocessing.load(folder / "preprocessing.json")
     meta: dict[str, Any] = engine.metadata
     try:
         table, num_classes, trained = meta["label_table"], int(meta["num_classes"]), set(meta["trained"])
         trained_with = Preprocessing.from_dict(dict(meta["preprocessing"]), str(folder / "model.onnx"))
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise InputError(f"{folder / 'model.onnx'} was not written by cafrnet: it lacks {error}") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{folder / 'model.onnx'}: the metadata in it is damaged ({error})") from error
     if table != TABLE.version:
         raise InputError(
             f"{folder} was made for label table version {table}, this is version {TABLE.version}; "
@@ -76,5 +87,28 @@ def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | Non
         raise InputError(
             f"{folder / 'preprocessing.json'} differs from what the model was trained with; restore the file"
         )
+    _check_shapes(engine, num_classes, preprocessing.size, folder / "model.onnx")
+    if not trained <= set(range(num_classes)):
+        raise InputError(
+            f"{folder / 'model.onnx'}: it says that the ids {sorted(map(str, trained))} were trained, "
+            f"and has {num_classes} outputs"
+        )
     missing = tuple(TABLE[i].name for i in range(num_classes) if i not in trained)
     return Model(folder, engine, preprocessing, num_classes, missing)
+
+
+def _check_shapes(engine: Engine, num_classes: int, size: int, path: Path) -> None:
+    """Raise InputError unless the network takes any number of images and gives the logits that it should."""
+    if not 1 < num_classes <= len(TABLE):
+        raise InputError(f"{path} has {num_classes} outputs, 2 to {len(TABLE)} were expected")
+    sides = (
+        ("images", engine.image_shape, (None, 1, size, size)),
+        ("logits", engine.logits_shape, (None, num_classes, size, size)),
+    )
+    for what, has, wanted in sides:
+        pairs = list(zip(has, wanted, strict=True))
+        if any(h is not None and h != w for h, w in pairs):
+            came, expected = (" x ".join("any" if n is None else str(n) for n in s) for s in (has, wanted))
+            raise InputError(
+                f"{path}: its {what} have the shape {came}, {expected} was expected; export the model again"
+            )

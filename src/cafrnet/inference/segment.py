@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..errors import InputError
 from ..labels import TABLE
 from ..preprocessing import prepare
 from ..scan import Scan, write_labels
@@ -16,6 +17,8 @@ from .model import Model
 
 #: Slices that go through the network together: enough to fill two cores, few enough to bound memory.
 SLICES_AT_ONCE = 4
+#: Logit of a class that was not trained: never the largest, and still finite for interpolating.
+NOT_TRAINED = -1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,21 +57,35 @@ def segment_scan(scan: Scan, model: Model) -> Segmentation:
         slices: a few slices at a time go through the network and back.
 
     Raises:
-        InputError: the scan is not sagittal.
+        InputError: the scan is not sagittal, or the network gave something else than finite logits.
     """
     clock = _Clock()
     ready = prepare(scan, model.preprocessing)
     clock.lap("preprocess")
     sagittal = np.zeros(ready.grid.native_shape, np.uint8)
     for first in range(0, len(ready.images), SLICES_AT_ONCE):
-        logits = model.engine(ready.images[first : first + SLICES_AT_ONCE, None])
+        logits = _logits(model, ready.images[first : first + SLICES_AT_ONCE, None])
         clock.lap("model")
-        for k, one in enumerate(logits):
-            sagittal[first + k] = native_labels(one, ready.grid)
+        for k in range(len(logits)):
+            sagittal[first + k] = native_labels(logits[k], ready.grid)
+        del logits  # before the next ones are made
         clock.lap("to_native_grid")
     labels = np.ascontiguousarray(scan.frame.to_array(sagittal))
     clock.lap("to_native_grid")
     return Segmentation(labels, scan, clock.seconds)
+
+
+def _logits(model: Model, images: np.ndarray) -> np.ndarray:
+    """Return the logits of a few slices, checked; classes that were not trained can't win."""
+    logits = model.engine(images)
+    expected = (len(images), model.num_classes, *images.shape[2:])
+    if logits.shape != expected:
+        raise InputError(f"{model.path}: logits of shape {logits.shape} came, {expected} was expected")
+    if not np.isfinite(logits).all():
+        raise InputError(f"{model.path}: the model gave NaN or infinite logits; export it again")
+    if model.not_trained_ids:
+        logits[:, list(model.not_trained_ids)] = NOT_TRAINED
+    return logits
 
 
 class _Clock:

@@ -56,7 +56,9 @@ class LabelTable:
         """
         index = self._by_name.get(key) if isinstance(key, str) else self._by_id.get(int(key))
         if index is None:
-            raise UsageError(f"no label {key!r} in table version {self.version}{nearest(str(key), self.names)}")
+            raise UsageError(
+                f"no label {key!r} in table version {self.version}{nearest(str(key), self.names)}"
+            )
         return index
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ class Preprocessing:
     version: int = 1
 
     def __post_init__(self) -> None:
+        for name in ("pixel_mm", "low_percentile", "high_percentile", "clahe_clip"):
+            _number(name, getattr(self, name), float)
+        for name in ("size", "clahe_tiles", "version"):
+            _number(name, getattr(self, name), int)
         if self.contrast not in CONTRASTS:
             raise UsageError(f"contrast {self.contrast!r} came{nearest(self.contrast, CONTRASTS)}")
         if not self.pixel_mm > 0:
@@ -51,6 +56,11 @@ class Preprocessing:
             raise UsageError(
                 f"percentiles {self.low_percentile} and {self.high_percentile} came, "
                 "0 <= low < high <= 100 was expected"
+            )
+        if not 0 <= self.clahe_clip <= 1 or self.clahe_tiles < 1:
+            raise UsageError(
+                f"clahe_clip {self.clahe_clip} and clahe_tiles {self.clahe_tiles} came, "
+                "0 to 1 and at least 1 were expected"
             )
 
     @classmethod
@@ -77,6 +87,8 @@ class Preprocessing:
             raw = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} could not be read ({error}); the model folder is incomplete") from error
+        if not isinstance(raw, dict):
+            raise InputError(f"{path} holds a {type(raw).__name__}, a table of settings was expected")
         return cls.from_dict(raw, str(path))
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,3 +98,11 @@ class Preprocessing:
     def save(self, path: Path) -> None:
         """Write ``preprocessing.json``."""
         write_json(path, self.to_dict())
+
+
+def _number(name: str, value: Any, kind: type) -> None:
+    """Raise UsageError unless ``value`` is a finite number; for ``int`` a whole one."""
+    wanted = "a whole number" if kind is int else "a number"
+    right = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+    if not right or not math.isfinite(value):
+        raise UsageError(f"{name} {value!r} came, {wanted} was expected")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from ..files import whole_file
 from ..labels import TABLE
 from ..scan import Scan
 
-#: Height of a panel in pixels.
+#: Height of a panel in pixels, and the most that it may be wide.
 PANEL_HEIGHT = 640
+PANEL_WIDTH = 960
 #: Opacity of the colours over the scan.
 OPACITY = 0.38
+#: Text chunk in every preview, by which it is told from scans.
+MARK = "cafrnet preview"
 
 
 def preview(scan: Scan, labels: np.ndarray) -> Image.Image:
@@ -32,9 +35,9 @@ def preview(scan: Scan, labels: np.ndarray) -> Image.Image:
     images, ids = frame.to_sagittal(scan.voxels), frame.to_sagittal(labels)
     column = np.isin(ids, TABLE.column)
     holding = np.flatnonzero(column.any(axis=(1, 2)))
-    first, last = (holding[0], holding[-1]) if len(holding) else (0, len(ids) - 1)
+    first, last = (int(holding[0]), int(holding[-1])) if len(holding) else (0, len(ids) - 1)
     middle = (first + last) // 2
-    chosen = sorted({int(round(first + f * (last - first))) for f in (0.25, 0.75)} | {int(middle)})
+    chosen = sorted({round(first + f * (last - first)) for f in (0.25, 0.75)} | {middle})
     low, high = np.percentile(images[middle], [1, 99.5])
     panels = [_panel(images[middle], None, frame.spacing_mm, low, high, f"slice {middle + 1}/{len(ids)}")]
     for k in chosen:
@@ -56,10 +59,8 @@ def _panel(
     high: float,
     caption: str,
 ) -> Image.Image:
-    rows, cols = image.shape
-    width = max(1, round(PANEL_HEIGHT * cols * spacing_mm[2] / (rows * spacing_mm[1])))
-    grey = np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1) * 255
-    size = (width, PANEL_HEIGHT)
+    size = _size(image.shape, spacing_mm)
+    grey = np.clip((image.astype(np.float64) - low) / max(high - low, 1e-6), 0, 1) * 255
     panel = Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR).convert("RGB")
     font = ImageFont.load_default(size=13)
     if ids is not None:
@@ -71,11 +72,20 @@ def _panel(
             if len(where) >= 30 and TABLE[identity].kind != "disc":
                 y, x = where.mean(axis=0)
                 _text(draw, (x, y), TABLE[identity].name, font, anchor="mm")
-    draw = ImageDraw.Draw(panel)
+    framed = Image.new("RGB", (size[0], PANEL_HEIGHT))
+    framed.paste(panel, (0, (PANEL_HEIGHT - size[1]) // 2))
+    draw = ImageDraw.Draw(framed)
     _text(draw, (6, 4), caption, font)
     _text(draw, (6, PANEL_HEIGHT / 2), "A", font, anchor="lm")
-    _text(draw, (width - 6, PANEL_HEIGHT / 2), "P", font, anchor="rm")
-    return panel
+    _text(draw, (size[0] - 6, PANEL_HEIGHT / 2), "P", font, anchor="rm")
+    return framed
+
+
+def _size(shape: tuple[int, ...], spacing_mm: tuple[float, float, float]) -> tuple[int, int]:
+    """Return width and height in pixels: as large as fits into a panel, with square pixels."""
+    height_mm, width_mm = shape[0] * spacing_mm[1], shape[1] * spacing_mm[2]
+    scale = min(PANEL_HEIGHT / height_mm, PANEL_WIDTH / width_mm)
+    return max(1, round(width_mm * scale)), max(1, round(height_mm * scale))
 
 
 def _overlay(panel: Image.Image, shown: np.ndarray) -> Image.Image:
@@ -101,5 +111,7 @@ def _text(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, font, a
 
 def write_preview(scan: Scan, labels: np.ndarray, path: Path) -> None:
     """Write the picture as PNG; the file is whole or absent."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", MARK)
     with whole_file(path) as temporary:
-        preview(scan, labels).save(temporary, format="PNG", compress_level=3)
+        preview(scan, labels).save(temporary, format="PNG", compress_level=3, pnginfo=info)

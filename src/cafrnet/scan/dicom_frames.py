@@ -162,6 +162,26 @@ def read_all(path: Path) -> tuple[dict[str, Series], Counter[str]]:
     return series, skipped
 
 
+def study_of(folder: Path) -> tuple[str, str] | None:
+    """Return the study and patient that a folder's own DICOM images belong to, going by the first of them.
+
+    A damaged or anonymous header gives a study of its own, so that nothing is ever joined with it. None when
+    no DICOM image lies in the folder itself.
+    """
+    for file in sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith(".")):
+        try:
+            dataset = pydicom.dcmread(
+                file, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "PatientID"]
+            )
+        except InvalidDicomError:
+            continue
+        except Exception:  # pydicom raises many kinds on a damaged header; the reader will say which
+            return f"damaged: {folder}", ""
+        if dataset.file_meta.get("MediaStorageSOPClassUID") != MediaStorageDirectoryStorage:
+            return str(dataset.get("StudyInstanceUID") or folder), str(dataset.get("PatientID", ""))
+    return None
+
+
 def _files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path

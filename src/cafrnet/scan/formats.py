@@ -56,10 +56,10 @@ def _by_name(path: Path) -> Format | None:
 
 def _by_content(path: Path) -> Format | None:
     """Return the format of a folder, or of a file whose name says nothing (DICOM often has no suffix)."""
-    return DICOM if path.is_dir() or _is_dicom(path) else None
+    return DICOM if path.is_dir() or is_dicom(path) else None
 
 
-def _is_dicom(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
     """Whether a file has the mark of DICOM files: 128 bytes, then DICM."""
     try:
         with open(path, "rb") as file:
@@ -79,7 +79,7 @@ def is_dicom_folder(path: str | os.PathLike[str]) -> bool:
         names = sorted(e.name for e in os.scandir(path) if e.is_file() and not e.name.startswith("."))
     except OSError:
         return False
-    return "DICOMDIR" in names or any(_is_dicom(Path(path, name)) for name in names[:FILES_LOOKED_AT])
+    return "DICOMDIR" in names or any(is_dicom(Path(path, name)) for name in names[:FILES_LOOKED_AT])
 
 
 def _format_of(path: Path) -> Format:

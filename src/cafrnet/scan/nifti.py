@@ -19,6 +19,8 @@ from .scan import Scan
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".nii.gz", ".nii")
+#: Description in the header of every label map of ours, by which they are told from scans.
+MARK = b"cafrnet label map"
 
 
 def _load(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
@@ -155,7 +157,7 @@ def geometry_header(scan: Scan) -> nib.Nifti1Header:
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
-    header["descrip"] = b"cafrnet label map"
+    header["descrip"] = MARK
     header.extensions.clear()
     return header
 

@@ -14,10 +14,14 @@ class Engine(Protocol):
     Attributes:
         name: of the engine, for the record.
         metadata: what the exporter wrote into the file, key -> decoded value.
+        image_shape: (n, 1, y, x) that the network takes, None where any length will do.
+        logits_shape: (n, classes, y, x) that it gives, likewise.
     """
 
     name: str
     metadata: dict[str, object]
+    image_shape: tuple[int | None, ...]
+    logits_shape: tuple[int | None, ...]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return logits [n, classes, y, x] float32 of images [n, 1, y, x] float32."""

@@ -36,18 +36,30 @@ class OnnxEngine:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no public base class
-            raise InputError(f"{path} is damaged or no ONNX model ({error}); copy or export it again") from error
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{path} is damaged or no ONNX model ({reason}); copy or export it again"
+            ) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4:
+        if [len(i.shape) for i in inputs] != [4] or [len(o.shape) for o in outputs] != [4]:
             raise InputError(f"{path} has other inputs or outputs than one image and its logits")
         self._input = inputs[0].name
+        self.image_shape, self.logits_shape = _lengths(inputs[0].shape), _lengths(outputs[0].shape)
         raw = self._session.get_modelmeta().custom_metadata_map
-        self.metadata: dict[str, object] = {
-            key.removeprefix("cafrnet."): json.loads(value)
-            for key, value in raw.items()
-            if key.startswith("cafrnet.")
-        }
+        try:
+            self.metadata: dict[str, object] = {
+                key.removeprefix("cafrnet."): json.loads(value)
+                for key, value in raw.items()
+                if key.startswith("cafrnet.")
+            }
+        except ValueError as error:
+            raise InputError(f"{path}: the metadata in it is damaged ({error}); export it again") from error
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return logits [n, classes, y, x] of images [n, 1, y, x]."""
         return self._session.run(None, {self._input: images})[0]
+
+
+def _lengths(shape: list[int | str | None]) -> tuple[int | None, ...]:
+    """Return fixed lengths, and None for those that ONNX gives a name or nothing."""
+    return tuple(n if isinstance(n, int) else None for n in shape)
