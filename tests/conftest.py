@@ -1,4 +1,6 @@
-"""What many tests share: a tiny labelled dataset that a small network learns in seconds."""
+"""What many tests share: a tiny labelled dataset that a small network learns in seconds, and a model made by
+hand (see ``handmade.py``).
+"""
 
 import os
 from pathlib import Path
@@ -7,6 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from handmade import stairs, write_grey_model
+
+from cafrnet.inference import load_model
 from cafrnet.scan import Scan
 
 #: Structures of the tiny spine from below upwards, with their grey values.
@@ -57,3 +62,19 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("CAFRNET_REAL_DATA is not set")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def grey_model(tmp_path_factory) -> Path:
+    return write_grey_model(tmp_path_factory.mktemp("grey") / "run")
+
+
+@pytest.fixture(scope="session")
+def model(grey_model):
+    return load_model(grey_model, threads=1)
+
+
+@pytest.fixture
+def stairs_scan() -> Scan:
+    image, _, affine = stairs()
+    return Scan(image, affine, source="stairs")

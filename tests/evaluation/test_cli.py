@@ -16,7 +16,7 @@ def run(*words) -> int:
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
     args = parser.parse_args(["evaluate", *map(str, words)])
-    return args.run(args)
+    return command.run(args)
 
 
 @pytest.fixture

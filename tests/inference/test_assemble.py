@@ -11,7 +11,9 @@ from cafrnet.preprocessing import ModelGrid
 def long_way(logits: np.ndarray, grid: ModelGrid) -> np.ndarray:
     """Interpolate every class everywhere with SciPy, then argmax."""
     rows, cols = grid.native_positions()
-    where = np.stack(np.meshgrid(np.clip(rows, 0, grid.size - 1), np.clip(cols, 0, grid.size - 1), indexing="ij"))
+    where = np.stack(
+        np.meshgrid(np.clip(rows, 0, grid.size - 1), np.clip(cols, 0, grid.size - 1), indexing="ij")
+    )
     full = np.stack([ndimage.map_coordinates(k, where, order=1) for k in logits])
     labels = full.argmax(axis=0)
     labels[(rows < -0.5) | (rows > grid.size - 0.5)] = 0

@@ -29,7 +29,9 @@ def test_the_flip_is_front_to_back_only():
     assert np.array_equal(out[1], truth[:, ::-1])
 
 
-@pytest.mark.parametrize("change", [{"rotation_deg": 15}, {"elastic": 1, "elastic_px": 4}, {"scale": 0.2, "shift_px": 10}])
+@pytest.mark.parametrize(
+    "change", [{"rotation_deg": 15}, {"elastic": 1, "elastic_px": 4}, {"scale": 0.2, "shift_px": 10}]
+)
 def test_image_and_truth_move_together_and_order_stays(change):
     image, truth = pair()
     augment = Augmentation(AugmentationRecipe(**{**OFF, **change}))

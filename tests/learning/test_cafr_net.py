@@ -84,7 +84,9 @@ def test_same_seed_same_network(name):
 
 
 def test_any_network_by_import_path():
-    model = build_model("monai.networks.nets.BasicUNetPlusPlus", num_classes=5, args={"features": [4, 4, 4, 4, 4, 4]})
+    model = build_model(
+        "monai.networks.nets.BasicUNetPlusPlus", num_classes=5, args={"features": [4, 4, 4, 4, 4, 4]}
+    )
     assert normal_output(model.eval()(torch.rand(1, 1, 32, 32))).logits.shape == (1, 5, 32, 32)
 
 

@@ -10,7 +10,13 @@ from cafrnet.learning.layers import LAFR, PatchEmbedding, Reassemble, Transforme
 
 def test_lafr_is_f_plus_f_times_a():
     layer, f = LAFR(3), torch.randn(2, 3, 5, 7)
-    m = F.conv2d(F.conv2d(f, layer.pointwise.weight, layer.pointwise.bias), layer.depthwise.weight, layer.depthwise.bias, padding=1, groups=3)
+    m = F.conv2d(
+        F.conv2d(f, layer.pointwise.weight, layer.pointwise.bias),
+        layer.depthwise.weight,
+        layer.depthwise.bias,
+        padding=1,
+        groups=3,
+    )
     assert torch.allclose(layer(f), f + f * (1 / (1 + (-m).exp())), atol=1e-6)
     attention = layer.attention(f)
     assert ((attention > 0) & (attention < 1)).all()

@@ -8,7 +8,15 @@ import torch
 from cafrnet.errors import UsageError
 from cafrnet.labels import ValueSets
 from cafrnet.learning.codes import TruthCodes
-from cafrnet.learning.losses import ClrSettings, Views, cell_labels, cross_entropy, dice_loss, info_nce, sample_cells
+from cafrnet.learning.losses import (
+    ClrSettings,
+    Views,
+    cell_labels,
+    cross_entropy,
+    dice_loss,
+    info_nce,
+    sample_cells,
+)
 
 CODES = TruthCodes(((0,), (1,), (2,), (0, 1), (0, 1, 2)), 3)  # code 3: background or 1; code 4: unknown
 
@@ -38,7 +46,9 @@ def test_binary_sum_is_eq_12_as_printed():
     truth = torch.tensor([[[0, 2]]])
     first = math.log(0.5) + 2 * math.log(0.75)
     second = math.log(0.6) + 2 * math.log(0.8)
-    assert cross_entropy(logits, truth, CODES, "binary_sum").item() == pytest.approx(-first - second, abs=1e-5)
+    assert cross_entropy(logits, truth, CODES, "binary_sum").item() == pytest.approx(
+        -first - second, abs=1e-5
+    )
 
 
 def test_dice_by_hand():
@@ -54,7 +64,9 @@ def test_dice_leaves_out_pixels_that_say_nothing_about_a_class():
     logits = logits_of([[0.2, 0.8, 0.0001], [0.05, 0.9, 0.05], [0.1, 0.8, 0.1]])
     p = logits.softmax(1)[0, :, 0]
     truth = torch.tensor([[[1, 3, 4]]])  # certain 1; background or 1; unknown
-    assert dice_loss(logits, truth, CODES).item() == pytest.approx(1 - (2 * p[1, 0] / (p[1, 0] ** 2 + 1)).item(), abs=1e-6)
+    assert dice_loss(logits, truth, CODES).item() == pytest.approx(
+        1 - (2 * p[1, 0] / (p[1, 0] ** 2 + 1)).item(), abs=1e-6
+    )
 
 
 def test_dice_of_a_perfect_answer_and_of_no_foreground():
@@ -73,7 +85,7 @@ def test_dice_does_not_change_when_the_batch_is_repeated():
     assert twice.item() == pytest.approx(dice_loss(logits, truth, CODES).item(), abs=1e-6)
 
 
-# -- CLR -------------------------------------------------------------------------------------------------------
+# -- CLR
 
 
 def test_a_cell_takes_foreground_that_covers_a_quarter():
@@ -115,25 +127,53 @@ def test_info_nce_by_hand():
 
 def test_info_nce_without_a_pair_is_exactly_zero_with_a_gradient_path():
     features = torch.randn(3, 4, requires_grad=True)
-    loss = info_nce(features, torch.tensor([1, 1, 2]), torch.zeros(3, dtype=torch.long), views((0, 0, 0)), ClrSettings(), torch.Generator())
+    loss = info_nce(
+        features,
+        torch.tensor([1, 1, 2]),
+        torch.zeros(3, dtype=torch.long),
+        views((0, 0, 0)),
+        ClrSettings(),
+        torch.Generator(),
+    )
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(features.grad, torch.zeros_like(features))
-    empty = info_nce(torch.zeros(0, 4, requires_grad=True), torch.zeros(0), torch.zeros(0), views((0, 0, 0)), ClrSettings(), torch.Generator())
+    empty = info_nce(
+        torch.zeros(0, 4, requires_grad=True),
+        torch.zeros(0),
+        torch.zeros(0),
+        views((0, 0, 0)),
+        ClrSettings(),
+        torch.Generator(),
+    )
     assert empty.item() == 0
 
 
 @pytest.mark.parametrize(("kind", "pairs"), [("class", True), ("view", False), ("neighbour", True)])
 def test_kinds_of_positives(kind, pairs):
-    features = torch.nn.functional.normalize(torch.randn(3, 4), dim=1)
+    features = torch.eye(4)[:3]
     where = views((0, 3, 0), (0, 4, 0))  # two neighbouring slices of one scan
-    loss = info_nce(features, torch.tensor([1, 1, 2]), torch.tensor([0, 1, 0]), where, ClrSettings(positives=kind), torch.Generator())
+    loss = info_nce(
+        features,
+        torch.tensor([1, 1, 2]),
+        torch.tensor([0, 1, 0]),
+        where,
+        ClrSettings(positives=kind),
+        torch.Generator(),
+    )
     assert (loss.item() > 0) == pairs
 
 
 def test_views_of_one_slice_are_positives_of_kind_view():
-    features = torch.nn.functional.normalize(torch.randn(3, 4), dim=1)
-    loss = info_nce(features, torch.tensor([1, 1, 2]), torch.tensor([0, 1, 0]), views((0, 3, 0), (0, 3, 1)), ClrSettings(positives="view"), torch.Generator())
+    features = torch.eye(4)[:3]
+    loss = info_nce(
+        features,
+        torch.tensor([1, 1, 2]),
+        torch.tensor([0, 1, 0]),
+        views((0, 3, 0), (0, 3, 1)),
+        ClrSettings(positives="view"),
+        torch.Generator(),
+    )
     assert loss.item() > 0
 
 
@@ -170,7 +210,7 @@ def test_bad_settings():
         ClrSettings(temperature=0)
 
 
-# -- codes -----------------------------------------------------------------------------------------------------
+# -- codes
 
 
 def test_codes_of_datasets_with_different_conventions():

@@ -32,7 +32,9 @@ def test_every_shipped_recipe_is_valid_and_says_what_it_costs(name):
 
 
 def test_changes_by_full_short_and_switch():
-    r = load_recipe("cafr_net", ["training.lr=3e-4", "epochs=7", "lafr=false", "clr=false", "model_args.width=96"])
+    r = load_recipe(
+        "cafr_net", ["training.lr=3e-4", "epochs=7", "lafr=false", "clr=false", "model_args.width=96"]
+    )
     assert (r.training.lr, r.training.epochs, r.model_args["lafr"], r.clr.enabled) == (3e-4, 7, False, False)
     assert r.model_args["width"] == 96
 
@@ -45,7 +47,7 @@ def test_changes_by_full_short_and_switch():
         (["training.epochs=0"], "greater than or equal to 1"),
         (["epochs"], "key=value"),
         (["positives=view"], "views"),
-        (["clr.enabled=true", "batch=15", "views=2"], "shared"),
+        (["clr.enabled=true", "batch=15", "views=2"], "no multiple"),
         (["size=250"], "multiple of 32"),
         (["unit=patch", "sampling.patch=512"], "larger"),
         (["lr=1e-7"], "above"),

@@ -1,4 +1,4 @@
-"""Batches are a pure function of seed, epoch and step; rare classes come up; patches hold what they should."""
+"""Batches are a pure function of seed, epoch and step, rare classes come up, patches show their class."""
 
 import numpy as np
 
@@ -10,7 +10,9 @@ def plan(**changes) -> BatchPlan:
     presence[:, 1] = True
     presence[:20, 2] = True
     presence[:1, 3] = True
-    return BatchPlan(**{"presence": presence, "batch": 8, "steps": 5, "class_aware": 0.5, "views": 1, "seed": 1, **changes})
+    return BatchPlan(
+        **{"presence": presence, "batch": 8, "steps": 5, "class_aware": 0.5, "views": 1, "seed": 1, **changes}
+    )
 
 
 def test_same_seed_epoch_and_step_same_batch_and_another_epoch_another():

@@ -39,7 +39,9 @@ def test_pixels_get_square_whatever_the_spacing():
     disc = (((rows - 59.5) * 0.5) ** 2 + ((cols - 29.5) * 1.0) ** 2 < 20**2)[None].astype(np.float32)
     grid = ModelGrid.around(disc, (0.5, 1.0), 1.0, 64)
     out = grid.sample(disc)[0] > 0.5
-    assert np.ptp(np.flatnonzero(out.any(axis=1))) == pytest.approx(np.ptp(np.flatnonzero(out.any(axis=0))), abs=1)
+    assert np.ptp(np.flatnonzero(out.any(axis=1))) == pytest.approx(
+        np.ptp(np.flatnonzero(out.any(axis=0))), abs=1
+    )
 
 
 def test_shrinking_averages_instead_of_aliasing():
@@ -57,7 +59,10 @@ def test_native_positions_invert_the_window():
     assert np.interp(native_centre, np.arange(37), rows) == pytest.approx(y, abs=1e-9)
 
 
-@pytest.mark.parametrize(("gain", "offset", "dtype"), [(1, 0, np.int16), (256, 0, np.uint16), (3, -500, np.int32), (0.37, 12.5, np.float32)])
+@pytest.mark.parametrize(
+    ("gain", "offset", "dtype"),
+    [(1, 0, np.int16), (256, 0, np.uint16), (3, -500, np.int32), (0.37, 12.5, np.float32)],
+)
 def test_gain_offset_and_bit_depth_change_nothing(tiny_scan, gain, offset, dtype):
     changed = Scan((tiny_scan.voxels * gain + offset).astype(dtype), tiny_scan.affine)
     for contrast in ("none", "he", "clahe"):

@@ -1,0 +1,1 @@
+"""The room for levels as a sequence (label map -> column -> named levels, confidence). Nothing yet."""

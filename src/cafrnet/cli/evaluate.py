@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 
@@ -31,7 +32,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--no-slices", action="store_true", help="leave the score of each slice out")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap interval (0)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--fail-below", type=float, metavar="DSC", help="exit with 1 below this mean DSC (0 to 1)"
+    )
     return parser
 
 
@@ -39,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command.
 
     Returns:
-        0 all cases done, 1 some case failed.
+        0 all cases done, 1 some case failed or the mean DSC is below ``--fail-below``.
 
     Raises:
         UsageError: nothing could start.
@@ -60,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     print(json.dumps(found.summary, indent=2, allow_nan=False) if args.json else table(found.summary))
+    reached = found.summary["headline"]["dsc"]["mean"]
+    if args.fail_below is not None and (reached is None or reached < args.fail_below):
+        print(f"the mean DSC is {reached}, below {args.fail_below}", file=sys.stderr)
+        return 1
     return 1 if found.failed else 0
 
 

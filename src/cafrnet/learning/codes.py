@@ -52,9 +52,16 @@ class TruthCodes:
         return torch.tensor([ids[0] if len(ids) == 1 else -1 for ids in self.sets])
 
     @cached_property
-    def ambiguous(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """(code, classes) of the sets with more than one class but not all: neither certain nor unknown."""
-        return tuple((c, ids) for c, ids in enumerate(self.sets) if 1 < len(ids) < self.num_classes)
+    def members(self) -> tuple[Tensor, Tensor]:
+        """The sets as a table: [codes, k] classes, and [codes, k] whether an entry belongs to the set.
+
+        k is the size of the largest set that is not "unknown". Padding repeats the principal class.
+        """
+        k = max(len(ids) for ids in self.sets if len(ids) < self.num_classes)
+        rows = [ids if len(ids) < self.num_classes else ids[:1] for ids in self.sets]
+        classes = torch.tensor([[*ids, *[ids[0]] * (k - len(ids))] for ids in rows])
+        belongs = torch.tensor([[i < len(ids) for i in range(k)] for ids in rows])
+        return classes, belongs
 
     @cached_property
     def unknown(self) -> int:

@@ -73,7 +73,9 @@ def prepare_cases(
         if progress:
             progress(k + 1, len(cases))
     if not prepared:
-        raise InputError(f"none of the {len(cases)} cases could be used for training; run `cafrnet data check`")
+        raise InputError(
+            f"none of the {len(cases)} cases could be used for training; run `cafrnet data check`"
+        )
     return prepared
 
 

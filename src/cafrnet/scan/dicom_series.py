@@ -162,11 +162,13 @@ def choose(found: list[SeriesInfo], series: str, source: str) -> SeriesInfo:
 
     Args:
         found: all MR series, at least one.
-        series: a UID, or ``"auto"``: scouts lose, sagittal wins, then the first of ``PREFERENCE``.
+        series: a UID, or ``"auto"``: scouts lose, sagittal wins, then the first of ``PREFERENCE``. Series of
+            different studies (two patients, or two days) are never chosen between.
         source: named in messages.
 
     Raises:
-        UsageError: no series with this UID, or several that fit equally well; all are listed.
+        UsageError: no series with this UID, several studies, or several series that fit equally well; all
+            are listed.
         InputError: several series, none of them sagittal.
     """
     by_uid = {info.uid: info for info in found}
@@ -176,6 +178,11 @@ def choose(found: list[SeriesInfo], series: str, source: str) -> SeriesInfo:
                 f"{source} has no MR series {series!r}{nearest(series, by_uid)}. It holds:\n{_list(found)}"
             )
         return by_uid[series]
+    if len(studies := {info.study for info in found}) > 1:
+        raise UsageError(
+            f"{source}: series of {len(studies)} studies lie in one folder; give the folder of one study, or "
+            f"choose with --series UID:\n{_list(found)}"
+        )
     best = max(info.merit for info in found)
     fitting = [info for info in found if info.merit == best]
     if len(fitting) > 1:

@@ -6,6 +6,8 @@ on a CPU, and MONAI's transforms take their chance from a seed that we hand over
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from monai import transforms as mt
 
@@ -31,8 +33,12 @@ class Augmentation:
         if recipe.flip:
             chain.append(mt.RandFlipd(both, prob=recipe.flip, spatial_axis=1))
         angle, scale = np.radians(recipe.rotation_deg), recipe.scale
-        sampling = {"mode": ("bilinear", "nearest"), "padding_mode": "zeros"}
-        affine = {"rotate_range": angle, "scale_range": (scale, scale), "translate_range": recipe.shift_px}
+        sampling: dict[str, Any] = {"mode": ("bilinear", "nearest"), "padding_mode": "zeros"}
+        affine: dict[str, Any] = {
+            "rotate_range": angle,
+            "scale_range": (scale, scale),
+            "translate_range": recipe.shift_px,
+        }
         if recipe.elastic:
             chain.append(
                 mt.OneOf(

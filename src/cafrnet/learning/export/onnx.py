@@ -80,4 +80,6 @@ def _check(model: nn.Module, path: Path, size: int) -> None:
     theirs = session.run(None, {"image": image.numpy()})[0]
     difference = float(np.abs(ours - theirs).max())
     if not difference <= TOLERANCE * max(1.0, float(np.abs(ours[ours > -9e3]).max(initial=0))):
-        raise CAFRNetError(f"the exported model differs from its source by {difference:.2g} in a logit; not written")
+        raise CAFRNetError(
+            f"the exported model differs from its source by {difference:.2g} in a logit; not written"
+        )

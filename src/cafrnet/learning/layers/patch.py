@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..types import Image, Tokens
@@ -33,7 +33,7 @@ class PatchEmbedding(nn.Module):
     def forward(self, image: Image) -> Tokens:
         """Return the tokens."""
         patches = self.project(image)
-        positions = self.positions
+        positions: Tensor = self.positions
         if positions.shape[-2:] != patches.shape[-2:]:
             positions = F.interpolate(positions, size=patches.shape[-2:], mode="bicubic", align_corners=False)
         return (patches + positions).flatten(2).transpose(1, 2)

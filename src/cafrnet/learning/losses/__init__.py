@@ -4,4 +4,13 @@ from .clr import ClrSettings, Views, cell_labels, contrast, info_nce, sample_cel
 from .cross_entropy import cross_entropy
 from .dice import dice_loss
 
-__all__ = ["ClrSettings", "Views", "cell_labels", "contrast", "cross_entropy", "dice_loss", "info_nce", "sample_cells"]
+__all__ = [
+    "ClrSettings",
+    "Views",
+    "cell_labels",
+    "contrast",
+    "cross_entropy",
+    "dice_loss",
+    "info_nce",
+    "sample_cells",
+]

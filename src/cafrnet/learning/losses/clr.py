@@ -27,9 +27,9 @@ class ClrSettings:
         temperature: tau of Eq. 9.
         anchors: at most this many cells per class and map.
         negatives: negatives per positive (1:5 in Table 2); 0 for all of them.
-        positives: where positives come from: ``"class"`` the same class in another image of the batch (another
-            view included), ``"view"`` the same class in another view of the same slice, ``"neighbour"`` the
-            same class in a neighbouring slice of the same scan.
+        positives: where positives come from: ``"class"`` the same class in another image of the batch
+            (another view included), ``"view"`` the same class in another view of the same slice,
+            ``"neighbour"`` the same class in a neighbouring slice of the same scan.
         dim: length of the projected feature.
         hidden: width of the projection MLP.
 
@@ -90,9 +90,9 @@ def cell_labels(truth: Truth, codes: TruthCodes, cell: int) -> Tensor:
     rows, cols = height // cell, width // cell
     pixel_cell = torch.arange(batch * rows * cols, device=truth.device).view(batch, rows, cols)
     pixel_cell = pixel_cell.repeat_interleave(cell, dim=1).repeat_interleave(cell, dim=2)
-    certain = label >= 0
-    counts = torch.bincount(pixel_cell[certain] * n + label[certain], minlength=batch * rows * cols * n)
-    cover = counts.view(batch, rows, cols, n) / cell**2
+    bins = pixel_cell * (n + 1) + label + 1  # bin 0 of a cell: pixels without one certain class
+    counts = torch.bincount(bins.flatten(), minlength=batch * rows * cols * (n + 1))
+    cover = counts.view(batch, rows, cols, n + 1)[..., 1:] / cell**2
     best, which = cover[..., 1:].max(dim=-1)
     result = torch.where(cover[..., 0] > 0.5, 0, -1)
     return torch.where(best >= 0.25, which + 1, result)
@@ -124,12 +124,17 @@ def sample_cells(labels: Tensor, anchors: int, generator: torch.Generator) -> Te
 
 
 def info_nce(
-    features: Tensor, classes: Tensor, image: Tensor, views: Views, settings: ClrSettings, generator: torch.Generator
+    features: Tensor,
+    classes: Tensor,
+    image: Tensor,
+    views: Views,
+    settings: ClrSettings,
+    generator: torch.Generator,
 ) -> Tensor:
     r"""InfoNCE over sampled features, one positive and ``negatives`` negatives per anchor (Eq. 9 = Eq. 13).
 
-    .. math:: L = -\frac{1}{N} \sum_i \log
-              \frac{e^{f_i \cdot f_j^+ / \tau}}{e^{f_i \cdot f_j^+ / \tau} + \sum_k e^{f_i \cdot f_k^- / \tau}}
+    .. math:: L = -\frac{1}{N} \sum_i \log \frac{e^{s_{ij}}}{e^{s_{ij}} + \sum_k e^{s_{ik}}},
+              \qquad s_{ij} = f_i \cdot f_j^+ / \tau, \quad s_{ik} = f_i \cdot f_k^- / \tau
 
     Args:
         features: [N, d], unit length.

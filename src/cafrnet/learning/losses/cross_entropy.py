@@ -30,18 +30,13 @@ def cross_entropy(logits: Logits, truth: Truth, codes: TruthCodes, form: str = "
     Differs from the paper: Eq. 12 is a summed binary form for 20 exclusive classes; a sum over pixels would
     make the weights of Eq. 10 meaningless, so the mean of the multi-class form is the default.
     """
-    singleton = codes.singleton.to(truth.device)[truth]
     if form == "binary_sum":
-        return _binary_sum(logits, singleton)
-    log_p = F.log_softmax(logits, dim=1)
-    total = F.nll_loss(log_p, singleton, ignore_index=-1, reduction="sum")
-    for code, classes in codes.ambiguous:
-        at = truth == code
-        if at.any():
-            allowed = torch.stack([log_p[:, c][at] for c in classes])
-            total = total - torch.logsumexp(allowed, dim=0).sum()
-    known = (truth != codes.unknown).sum().clamp(min=1)
-    return total / known
+        return _binary_sum(logits, codes.singleton.to(truth.device)[truth])
+    classes, belongs = (t.to(truth.device)[truth].movedim(-1, 1) for t in codes.members)
+    allowed = F.log_softmax(logits, dim=1).gather(1, classes).masked_fill(~belongs, float("-inf"))
+    known = truth != codes.unknown
+    log_likelihood = torch.logsumexp(allowed, dim=1) if allowed.shape[1] > 1 else allowed[:, 0]
+    return -(log_likelihood * known).sum() / known.sum().clamp(min=1)
 
 
 def _binary_sum(logits: Logits, singleton: Truth) -> Tensor:

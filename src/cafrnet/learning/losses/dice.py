@@ -28,30 +28,18 @@ def dice_loss(logits: Logits, truth: Truth, codes: TruthCodes) -> Tensor:
 
     Differs from the paper: Eq. 11 has no classes.
     """
-    p = logits.softmax(dim=1)
-    n = logits.shape[1]
-    singleton = codes.singleton.to(truth.device)[truth]
-    certain = singleton >= 0
-    label = singleton.clamp(min=0)
-    p_label = p.gather(1, label[:, None])[:, 0] * certain
-    flat = label.flatten()
-    overlap = torch.zeros(n, dtype=p.dtype, device=p.device).index_add(0, flat, p_label.flatten())
-    size = torch.bincount(flat[certain.flatten()], minlength=n).to(p.dtype)
-    squares = (p * p).sum(dim=(0, 2, 3))
-    for code, classes in codes.ambiguous:
-        at = truth == code
-        if at.any():
-            squares = squares - _sums_at(p, at, classes)
-    if codes.unknown >= 0 and (at := truth == codes.unknown).any():
-        squares = squares - _sums_at(p, at, tuple(range(n)))
+    p, n = logits.softmax(dim=1), logits.shape[1]
+    classes, belongs = (t.to(truth.device)[truth].movedim(-1, 1) for t in codes.members)
+    certain = codes.singleton.to(truth.device)[truth] >= 0
+    known = truth != codes.unknown
+    of_set = p.gather(1, classes) * belongs  # [B, k, H, W]
+    squares = (p * p * known[:, None]).sum(dim=(0, 2, 3)) if not known.all() else (p * p).sum(dim=(0, 2, 3))
+    overlap = torch.zeros(n, dtype=p.dtype, device=p.device)
+    overlap = overlap.index_add(0, classes[:, 0].flatten(), (of_set[:, 0] * certain).flatten())
+    says_nothing = (of_set * of_set * (known & ~certain)[:, None]).flatten()
+    squares = squares.index_add(0, classes.flatten(), -says_nothing)
+    size = torch.bincount(classes[:, 0][certain], minlength=n).to(p.dtype)
     scored = size > 0
     scored[0] = False
     dice = 2 * overlap / (squares + size).clamp(min=1e-6)
     return ((1 - dice) * scored).sum() / scored.sum().clamp(min=1)
-
-
-def _sums_at(p: Tensor, at: Tensor, classes: tuple[int, ...]) -> Tensor:
-    """[C]: sum of p^2 over the pixels ``at`` for the given classes, 0 for the others."""
-    sums = torch.zeros(p.shape[1], dtype=p.dtype, device=p.device)
-    index = torch.tensor(classes, device=p.device)
-    return sums.index_add(0, index, torch.stack([(p[:, c] ** 2 * at).sum() for c in classes]))

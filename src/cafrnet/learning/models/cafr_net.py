@@ -12,7 +12,6 @@ from ...errors import UsageError
 from ..layers import LAFR, PatchEmbedding, Reassemble, TransformerBlock, UpBlock
 from ..types import Features, Image, Output
 
-
 #: Share of background pixels that the head starts from.
 BACKGROUND_SHARE = 0.95
 
@@ -45,8 +44,8 @@ class CAFRNet(nn.Module):
 
     Differs from / decided beyond the paper: "three shallow branches" and "three intermediate layers" are read
     as three stages of one encoder; decoder, FFN ratio and all widths below 768 are not given there; dropout
-    sits in the blocks and after each decoder convolution; the head's biases start at the background's share of
-    the pixels (as Lin et al. 2017 do for rare foreground), because a head of 16 channels takes hundreds of
+    sits in the blocks and after each decoder convolution; the head's biases start at the background's share
+    of the pixels (as Lin et al. 2017 do for rare foreground), because a head of 16 channels takes hundreds of
     steps to learn it at Table 1's learning rate. Licence of this code: Apache-2.0.
     """
 
@@ -97,8 +96,9 @@ class CAFRNet(nn.Module):
         )
         self.head = nn.Conv2d(decoder_channels[-1], num_classes, kernel_size=1)
         with torch.no_grad():  # softmax of the biases: the background's share, the rest in equal parts
-            self.head.bias.zero_()
-            self.head.bias[0] = math.log(BACKGROUND_SHARE / (1 - BACKGROUND_SHARE) * (num_classes - 1))
+            bias = torch.zeros(num_classes)
+            bias[0] = math.log(BACKGROUND_SHARE / (1 - BACKGROUND_SHARE) * (num_classes - 1))
+            self.head.bias = nn.Parameter(bias)
         self.fuse = nn.Conv2d(sum(tap_channels), clr_channels, kernel_size=1) if clr else None
 
     def encode(self, image: Image) -> list[Features]:

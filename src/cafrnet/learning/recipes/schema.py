@@ -109,7 +109,7 @@ class Recipe(_Section):
             raise ValueError("clr.positives 'view' needs sampling.views of 2 or more; there is one view only")
         if self.training.batch % self.sampling.views:
             raise ValueError(
-                f"training.batch {self.training.batch} can't be shared by sampling.views {self.sampling.views}"
+                f"training.batch {self.training.batch} is no multiple of sampling.views {self.sampling.views}"
             )
         if self.sampling.unit == "patch" and self.sampling.patch > self.preprocessing.size:
             raise ValueError(
@@ -117,7 +117,9 @@ class Recipe(_Section):
                 f"{self.preprocessing.size}"
             )
         if self.training.lr_min > self.training.lr:
-            raise ValueError(f"training.lr_min {self.training.lr_min} is above training.lr {self.training.lr}")
+            raise ValueError(
+                f"training.lr_min {self.training.lr_min} is above training.lr {self.training.lr}"
+            )
         if self.loss.dice == self.loss.ce == 0:
             raise ValueError("loss.dice and loss.ce are both 0; nothing would teach the classes")
         if self.preprocessing.low_percentile >= self.preprocessing.high_percentile:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 
-class Draw(NamedTuple):
+@dataclass(frozen=True)
+class Draw:
     """One slice of a batch.
 
     Attributes:

@@ -1,0 +1,1 @@
+"""Training on Lightning: module, callbacks, curves, and the run as a whole."""

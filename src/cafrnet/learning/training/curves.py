@@ -23,7 +23,10 @@ def plot_curves(rows: list[dict[str, Any]], path: Path) -> None:
 
     figure = Figure(figsize=(7, 6), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
-    for name, label, colour in (("train_dice", "training", "tab:blue"), ("val_dice", "validation", "tab:orange")):
+    for name, label, colour in (
+        ("train_dice", "training", "tab:blue"),
+        ("val_dice", "validation", "tab:orange"),
+    ):
         top.plot(*series(name), color=colour, label=label)
     top.set(ylabel="Dice", ylim=(0, 1))
     top.set_title("training: augmented slices, class mean; validation: whole cases in 3D", fontsize=9)

@@ -71,11 +71,11 @@ class TrainingModule(L.LightningModule):
         trained: [classes] bool, see :meth:`TruthCodes.trained`.
 
     Logged per epoch: ``loss``, ``loss_dice``, ``loss_ce``, ``loss_clr``, ``train_dice`` (mean over classes of
-    the Dice over all pixels of every fifth step's augmented slices) and ``val_dice`` (case mean in 3D on the model
-    grid, as the evaluator counts it).
+    the Dice over all pixels of every fifth step's augmented slices) and ``val_dice`` (case mean in 3D on the
+    model grid, as the evaluator counts it).
 
-    The learning rate follows Eq. 14, one step per epoch. Every epoch starts from a random state that is a
-    function of seed and epoch, so that a resumed run on CPU ends with the weights of an uninterrupted one.
+    The learning rate follows Eq. 14, one step per epoch. Every step's chance is a function of seed,
+    epoch and step, so that a resumed run on CPU ends with the weights of an uninterrupted one.
     """
 
     def __init__(self, recipe: Recipe, codes: TruthCodes, trained: np.ndarray) -> None:
@@ -112,13 +112,19 @@ class TrainingModule(L.LightningModule):
     # -- training ------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        """Make the epoch's chance a function of seed and epoch."""
-        torch.manual_seed(self.recipe.training.seed * 100_003 + self.current_epoch)
-        self._generator = torch.Generator().manual_seed(self.recipe.training.seed * 7919 + self.current_epoch)
+        """Start the epoch's sums."""
+        self._rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         self._sums, self._steps = {}, 0
         self._train_counts = torch.zeros(3, self.recipe.num_classes)
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def on_train_batch_start(self, batch: Batch, step: int) -> None:
+        """Make the step's chance (dropout, CLR's samples) a function of seed, epoch and step."""
+        chance = np.random.SeedSequence((self.recipe.training.seed, self.current_epoch, step))
+        dropout, clr = (int(s) for s in chance.generate_state(2))
+        torch.manual_seed(dropout)
+        self._generator = torch.Generator().manual_seed(clr)
+
+    def training_step(self, batch: Batch, step: int) -> Tensor:
         """Return the loss of Eq. 10."""
         logits, embeddings = self.segmenter(batch.image)
         logits = logits.float()
@@ -161,8 +167,7 @@ class TrainingModule(L.LightningModule):
         present = true > 0
         dice = (2 * both / (predicted + true).clamp(min=1))[present].mean()
         values = {name: total / self._steps for name, total in self._sums.items()}
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        return {**values, "train_dice": float(dice), "lr": float(rate)}
+        return {**values, "train_dice": float(dice), "lr": self._rate}
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means."""
@@ -209,5 +214,8 @@ class TrainingModule(L.LightningModule):
 
         return {
             "optimizer": optimiser,
-            "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimiser, eq_14), "interval": "epoch"},
+            "lr_scheduler": {
+                "scheduler": torch.optim.lr_scheduler.LambdaLR(optimiser, eq_14),
+                "interval": "epoch",
+            },
         }

@@ -56,7 +56,9 @@ class Batches(L.LightningDataModule):
         assert self.trainer is not None
         self.batches.epoch = self.trainer.current_epoch
         context = "forkserver" if self.workers else None
-        return DataLoader(self.batches, batch_size=None, num_workers=self.workers, multiprocessing_context=context)
+        return DataLoader(
+            self.batches, batch_size=None, num_workers=self.workers, multiprocessing_context=context
+        )
 
     def val_dataloader(self) -> Any:
         """Return whole cases, one at a time."""
@@ -141,7 +143,9 @@ def resume(
     dataset = open_dataset(folder)
     parts = Split.load(run / "split.json", dataset).parts(fold)
     checkpoint = run / "last.ckpt"
-    return _fit(run, recipe, folder, parts, progress=progress, checkpoint=checkpoint if checkpoint.exists() else None)
+    return _fit(
+        run, recipe, folder, parts, progress=progress, checkpoint=checkpoint if checkpoint.exists() else None
+    )
 
 
 def _preprocessing(recipe: Recipe) -> Preprocessing:
@@ -159,7 +163,9 @@ def _fit(
 ) -> Path:
     dataset = open_dataset(data)
     if not parts["train"] or not parts["val"]:
-        raise UsageError("the split has no training or no validation cases; make another with `cafrnet data split`")
+        raise UsageError(
+            "the split has no training or no validation cases; make another with `cafrnet data split`"
+        )
     codes = TruthCodes.of([dataset.sets], recipe.num_classes)
     settings = _preprocessing(recipe)
     logger.info("preparing %d + %d cases", len(parts["train"]), len(parts["val"]))
@@ -201,12 +207,13 @@ def _fit(
     began = time.time()
     try:
         trainer.fit(
-            module, datamodule=Batches(batches, ready["val"], t.workers), ckpt_path=checkpoint, weights_only=True
+            module,
+            datamodule=Batches(batches, ready["val"], t.workers),
+            ckpt_path=checkpoint,
+            weights_only=True,
         )
-    except KeyboardInterrupt:
-        trainer.should_stop, trainer.interrupted = True, True  # type: ignore[attr-defined]
-    if getattr(trainer, "interrupted", False) or trainer.state.status == "interrupted":
-        raise Interrupted(f"training was interrupted; go on with: cafrnet train --resume {run}")
+    except (KeyboardInterrupt, SystemExit) as stop:  # Lightning ends the process after Ctrl-C; we report
+        raise Interrupted(f"training was interrupted; go on with: cafrnet train --resume {run}") from stop
     finish(run, recipe, trained, ready["val"], began)
     return run
 
@@ -250,7 +257,11 @@ def finish(
             "steps": int(rows[-1]["step"]),
             "not_trained": [TABLE[int(i)].name for i in np.flatnonzero(~trained)],
             "minutes_this_session": None if began is None else round((time.time() - began) / 60, 1),
-            "versions": {"cafrnet": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "versions": {
+                "cafrnet": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
             "device": "cuda" if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads",
         },
     )
@@ -262,7 +273,11 @@ def _precision(name: str) -> Any:
         return "32-true"
     if name == "bf16":
         return "bf16-mixed"
-    fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    fast = (
+        torch.cuda.is_bf16_supported()
+        if torch.cuda.is_available()
+        else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
     return "bf16-mixed" if fast else "32-true"
 
 
