@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
+from cafrnet.errors import UsageError
 from cafrnet.files import stem
-from cafrnet.labels import TABLE
+from cafrnet.labels import TABLE, ValueSets
 from cafrnet.preprocessing import Preprocessing
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -79,6 +80,19 @@ def test_segment_one(bright_is_l2, tiny_dataset, tmp_path, monkeypatch, capsys):
     assert f"L2                  {(labels == 5).sum() * 0.016:8.2f} ml" in printed  # 2 x 2 x 4 mm3 each
     assert "can't predict: S, L5, L4, L3, L1," in printed
     assert printed.rstrip().endswith(str(out))
+
+
+def test_another_network_with_clr_is_refused_with_what_to_do():
+    pytest.importorskip("torch", reason="the 'train' extra is not installed")
+    from cafrnet.learning.codes import TruthCodes
+    from cafrnet.learning.recipes import load_recipe
+    from cafrnet.learning.training.module import TrainingModule
+
+    words = ["model=monai.networks.nets.BasicUNetPlusPlus", "model_args.features=[4, 4, 4, 4, 4, 4]"]
+    recipe = load_recipe("cafr_net", [*words, "preprocessing.size=64"])
+    codes = TruthCodes.of([ValueSets.identity()], recipe.num_classes)
+    with pytest.raises(UsageError, match=r"fused.*hands out none.*clr=false"):
+        TrainingModule(recipe, codes, np.ones(recipe.num_classes, bool))
 
 
 @pytest.mark.slow

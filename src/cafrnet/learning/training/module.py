@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...errors import UsageError
 from ...labels import ValueSets
 from ..codes import TruthCodes
 from ..data import Batch, PreparedCase
@@ -49,7 +50,16 @@ class Segmenter(nn.Module):
 
 
 def projections_for(settings: ClrSettings, channels: dict[str, int]) -> nn.ModuleDict:
-    """Return one projection MLP per map (Sect. 3.3: "each feature is projected by an MLP")."""
+    """Return one projection MLP per map (Sect. 3.3: "each feature is projected by an MLP").
+
+    Raises:
+        UsageError: the network hands out no such map.
+    """
+    if missing := [name for name in settings.maps if name not in channels]:
+        raise UsageError(
+            f"CLR needs the feature maps {', '.join(missing)}; the network hands out "
+            f"{', '.join(channels) or 'none'}. Train it with clr=false, or name other clr.maps"
+        )
     return nn.ModuleDict(
         {
             name.replace("/", "_"): nn.Sequential(
