@@ -9,10 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from handmade import stairs, write_grey_model
-
 from cafrnet.inference import load_model
 from cafrnet.scan import Scan
+from handmade import stairs, write_grey_model
 
 #: Structures of the tiny spine from below upwards, with their grey values.
 TINY = ((1, 60), (11, 220), (2, 110), (12, 240), (3, 140), (13, 200), (4, 90))

@@ -16,6 +16,12 @@ def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
+def write_half(path: Path, error: BaseException) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise error
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -58,25 +64,22 @@ def test_a_file_appears_whole_with_its_folder(tmp_path):
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), InputError("no")])
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
     write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(type(error)), whole_file(tmp_path / "a.txt") as temporary:
-        temporary.write_text("half")
-        raise error
+    with pytest.raises(type(error)):
+        write_half(tmp_path / "a.txt", error)
     assert (tmp_path / "a.txt").read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path):
-    with pytest.raises(InputError, match=r"a\.txt could not be written: No space left on device"):  # noqa: SIM117
-        with whole_file(tmp_path / "a.txt") as temporary:
-            temporary.write_text("half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(InputError, match=r"a\.txt could not be written: No space left on device"):
+        write_half(tmp_path / "a.txt", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert names(tmp_path) == []
 
 
 def test_places_that_can_not_be_written_to(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match="could not be written: (Not a directory|File exists)"):
+    with pytest.raises(InputError, match=r"could not be written: (Not a directory|File exists)"):
         write_text(tmp_path / "file/a.txt", "x")
     with pytest.raises(InputError, match="could not be written: Is a directory"):
         write_text(tmp_path / "folder", "x")

@@ -8,7 +8,6 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-from handmade import stairs, write_grey_model, write_stairs
 from PIL import Image
 
 from cafrnet.errors import UsageError
@@ -18,6 +17,7 @@ from cafrnet.inference.inputs import plan_jobs
 from cafrnet.labels import get_scheme
 from cafrnet.scan import Scan
 from cafrnet.scan.dicom_writer import write_series
+from handmade import stairs, write_grey_model, write_stairs
 
 
 @pytest.fixture
@@ -181,8 +181,9 @@ def test_geometry_is_the_inputs_own(tmp_path, model):
     assert np.array_equal(np.asarray(made.dataobj)[..., 0], labels)
     assert (made.dataobj.slope, made.dataobj.inter) == (1, 0)
     assert np.array_equal(made.affine, source.affine)
-    fields = "sform_code qform_code srow_x srow_y srow_z quatern_b quatern_c quatern_d qoffset_x qoffset_y qoffset_z"
-    for field in [*fields.split(), "pixdim", "xyzt_units"]:
+    fields = ["pixdim", "xyzt_units", "sform_code", "srow_x", "srow_y", "srow_z", "qform_code"]
+    fields += [f"quatern_{axis}" for axis in "bcd"] + [f"qoffset_{axis}" for axis in "xyz"]
+    for field in fields:
         assert np.array_equal(made.header[field], source.header[field]), field
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade import stairs, write_stairs
 from PIL import Image
 
 from cafrnet.errors import UsageError
@@ -15,6 +14,7 @@ from cafrnet.inference.inputs import check_writable, plan_jobs
 from cafrnet.report.preview import write_preview
 from cafrnet.scan import Scan, write_labels
 from cafrnet.scan.dicom_writer import write_series
+from handmade import stairs, write_stairs
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -95,7 +95,7 @@ def test_globs(tmp_path):
 
 def test_nothing_to_do_is_said(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="no scan found in .*empty"):
+    with pytest.raises(UsageError, match=r"no scan found in .*empty"):
         plan(tmp_path, "empty")
     with pytest.raises(UsageError, match="empty name"):
         plan_jobs([""], tmp_path)

@@ -4,11 +4,11 @@ import json
 import shutil
 
 import pytest
-from handmade import write_grey_model
 
 from cafrnet.errors import InputError, UsageError
 from cafrnet.files import sha256
 from cafrnet.inference import load_model
+from handmade import write_grey_model
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from handmade import stairs, write_grey_model
 
 import cafrnet
 from cafrnet.errors import InputError, UsageError
 from cafrnet.inference import load_model, segment_scan
 from cafrnet.inference.segment import SLICES_AT_ONCE
 from cafrnet.scan import Scan
+from handmade import stairs, write_grey_model
 
 TURNS = [(order, flips) for order in permutations(range(3)) for flips in product((1, -1), repeat=3)]
 
@@ -125,7 +125,7 @@ def test_logits_of_another_shape_are_an_error(model, stairs_scan):
 
 
 def test_one_slice_a_thin_strip_and_a_field_wider_than_the_window(model):
-    image, labels, affine = stairs()
+    image, _, affine = stairs()
     for part in (np.s_[:, :, 3:4], np.s_[:, 20:22, :], np.s_[10:12, :, :]):
         assert segment_scan(Scan(image[part], affine), model).labels.shape == image[part].shape
     wide = np.pad(image, ((40, 60), (30, 30), (0, 0)), constant_values=10)

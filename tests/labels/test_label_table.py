@@ -9,9 +9,9 @@ from cafrnet.errors import UsageError
 from cafrnet.labels import TABLE, UNKNOWN
 
 #: Ids and names as the facts about SpineMRI list them.
-NAMES = (
-    "background S L5 L4 L3 L2 L1 T12 T11 T10 T9 L5/S L4/L5 L3/L4 L2/L3 L1/L2 T12/L1 T11/T12 T10/T11 T9/T10"
-).split() + ["spinal canal", "posterior elements"]
+NAMES = ["background", "S", "L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9"]
+NAMES += ["L5/S", "L4/L5", "L3/L4", "L2/L3", "L1/L2", "T12/L1", "T11/T12", "T10/T11", "T9/T10"]
+NAMES += ["spinal canal", "posterior elements"]
 
 
 def test_ids_and_names():

@@ -1,4 +1,4 @@
-"""Every row of the table of mappings, in both directions; and what has no id here is unknown, not background."""
+"""Every row of the table of mappings, both ways; and what has no id here is unknown, not background."""
 
 import numpy as np
 import pytest
@@ -160,7 +160,7 @@ def test_one_id_may_stand_without_a_list():
 
 
 def test_an_unknown_scheme_names_the_nearest():
-    with pytest.raises(UsageError, match="no label scheme 'spiner'; did you mean '(spider|spinemri)'"):
+    with pytest.raises(UsageError, match=r"no label scheme 'spiner'; did you mean '(spider|spinemri)'"):
         get_scheme("spiner")
 
 

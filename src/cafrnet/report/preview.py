@@ -21,7 +21,7 @@ MARK = "cafrnet preview"
 
 
 def preview(scan: Scan, labels: np.ndarray) -> Image.Image:
-    """Draw the middle slice alone, then three labelled slices with the structures named.
+    """Draw the middle slice alone, then three labelled slices with sacrum and vertebrae named.
 
     Args:
         scan: the scan.
@@ -60,7 +60,7 @@ def _panel(
     caption: str,
 ) -> Image.Image:
     size = _size(image.shape, spacing_mm)
-    grey = np.clip((image.astype(np.float64) - low) / max(high - low, 1e-6), 0, 1) * 255
+    grey = np.clip((image.astype(np.float64) - low) / ((high - low) or 1.0), 0, 1) * 255
     panel = Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR).convert("RGB")
     font = ImageFont.load_default(size=13)
     if ids is not None:
