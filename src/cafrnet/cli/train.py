@@ -49,7 +49,6 @@ def run(args: argparse.Namespace) -> int:
             )
         from ..learning.training import run as engine
 
-        _speak()
         print(engine.resume(args.resume, data=places["data"] or None, progress=not args.quiet))
         return 0
     if len(names) != 1:
@@ -75,7 +74,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"fold={fold} came, a number from 0 was expected")
     from ..learning.training import run as engine
 
-    _speak()
     done = engine.train(
         recipe,
         places["data"],
@@ -86,13 +84,3 @@ def run(args: argparse.Namespace) -> int:
     )
     print(done)
     return 0
-
-
-def _speak() -> None:
-    """Quieten the chatter of the libraries; our own log stays."""
-    import logging
-    import warnings
-
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "onnx_ir", "onnxscript", "torch.onnx"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")

@@ -24,13 +24,19 @@ _OUT_NAMES = ("num_classes", "out_channels", "out_chans", "classes")
 
 
 def build_model(
-    name: str, *, in_channels: int = 1, num_classes: int = 20, args: Mapping[str, Any] | None = None
+    name: str,
+    *,
+    in_channels: int = 1,
+    num_classes: int = 20,
+    clr: bool | None = None,
+    args: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Build a network by its registered name or by the import path of its class.
 
     Args:
         name: ``"cafr_net"``, or for example ``"monai.networks.nets.BasicUNetPlusPlus"``.
         in_channels, num_classes: handed over under whatever name the class has for them.
+        clr: whether feature maps for CLR are wanted; goes to classes that have such a switch.
         args: further arguments of the class. A two-dimensional network is asked for by
             ``spatial_dims=2`` where the class has such an argument.
 
@@ -45,6 +51,8 @@ def build_model(
             if argument in accepted:
                 arguments.setdefault(argument, value)
                 break
+    if clr is not None and "clr" in accepted:
+        arguments["clr"] = clr
     if "spatial_dims" in accepted:
         arguments.setdefault("spatial_dims", 2)
     for argument in arguments:

@@ -49,6 +49,17 @@ class Segmenter(nn.Module):
         return Output(logits.masked_fill(~self.trained[:, None, None], NOT_TRAINED), embeddings)
 
 
+def _uses_clr(recipe: Recipe) -> bool:
+    return recipe.clr.enabled and recipe.loss.clr > 0
+
+
+def network_for(recipe: Recipe) -> nn.Module:
+    """Return the recipe's network with new weights."""
+    return build_model(
+        recipe.model, num_classes=recipe.num_classes, clr=_uses_clr(recipe), args=recipe.model_args
+    )
+
+
 def projections_for(settings: ClrSettings, channels: dict[str, int]) -> nn.ModuleDict:
     """Return one projection MLP per map (Sect. 3.3: "each feature is projected by an MLP").
 
@@ -91,15 +102,10 @@ class TrainingModule(L.LightningModule):
     def __init__(self, recipe: Recipe, codes: TruthCodes, trained: np.ndarray) -> None:
         super().__init__()
         self.recipe, self.codes = recipe, codes
-        model_args = dict(recipe.model_args)
-        uses_clr = recipe.clr.enabled and recipe.loss.clr > 0
-        if recipe.model == "cafr_net":
-            model_args["clr"] = uses_clr
         torch.manual_seed(recipe.training.seed)
-        network = build_model(recipe.model, num_classes=recipe.num_classes, args=model_args)
-        self.segmenter = Segmenter(network, trained)
+        self.segmenter = Segmenter(network_for(recipe), trained)
         self.clr, self.projections = None, None
-        if uses_clr:
+        if _uses_clr(recipe):
             c = recipe.clr
             self.clr = ClrSettings(tuple(c.maps), c.temperature, c.anchors, c.negatives, c.positives)
             self.projections = projections_for(self.clr, self._embedding_channels())

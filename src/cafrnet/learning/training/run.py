@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
 import time
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from ..recipes import Recipe
 from ..recipes.load import check, load_recipe
 from .callbacks import Journal, PatientStopping, StepTimer, read_journal
 from .curves import plot_curves
-from .module import Segmenter, TrainingModule
+from .module import Segmenter, TrainingModule, network_for
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +105,8 @@ def train(
     if run.exists() and any(run.iterdir()):
         hint = f"--resume {run}" if (run / "last.ckpt").exists() else "another folder"
         raise UsageError(f"{run} is not empty; use {hint}")
-    dataset = open_dataset(data)
-    parts = Split.load(split, dataset).parts(fold)
+    parts = Split.load(split, open_dataset(data)).parts(fold)
+    setup = _prepare(recipe, str(data), parts)
     run.mkdir(parents=True, exist_ok=True)
     config = {
         "cafrnet": __version__,
@@ -116,8 +117,9 @@ def train(
     }
     write_text(run / "split.json", Path(split).read_text(encoding="utf-8"))
     _preprocessing(recipe).save(run / "preprocessing.json")
+    _write_frequencies(setup.batches, run)
     write_text(run / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-    return _fit(run, recipe, str(data), parts, progress=progress, checkpoint=None)
+    return _fit(run, setup, progress=progress, checkpoint=None)
 
 
 def resume(
@@ -140,27 +142,30 @@ def resume(
         folder, fold = str(data or config["data"]), config.get("fold")
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UsageError(f"{run} is not a run that can be resumed: {error}") from error
-    dataset = open_dataset(folder)
-    parts = Split.load(run / "split.json", dataset).parts(fold)
     checkpoint = run / "last.ckpt"
-    return _fit(
-        run, recipe, folder, parts, progress=progress, checkpoint=checkpoint if checkpoint.exists() else None
-    )
+    if checkpoint.exists():
+        _check_checkpoint(checkpoint)
+    parts = Split.load(run / "split.json", open_dataset(folder)).parts(fold)
+    setup = _prepare(recipe, folder, parts)
+    return _fit(run, setup, progress=progress, checkpoint=checkpoint if checkpoint.exists() else None)
+
+
+@dataclass(frozen=True, eq=False)
+class _Setup:
+    """What a fit needs, made before anything is written."""
+
+    recipe: Recipe
+    batches: TrainingBatches
+    val: list[PreparedCase]
+    trained: np.ndarray
+    module: TrainingModule
 
 
 def _preprocessing(recipe: Recipe) -> Preprocessing:
     return Preprocessing(**recipe.preprocessing.model_dump())
 
 
-def _fit(
-    run: Path,
-    recipe: Recipe,
-    data: str,
-    parts: dict[str, list[str]],
-    *,
-    progress: bool,
-    checkpoint: Path | None,
-) -> Path:
+def _prepare(recipe: Recipe, data: str, parts: dict[str, list[str]]) -> _Setup:
     dataset = open_dataset(data)
     if not parts["train"] or not parts["val"]:
         raise UsageError(
@@ -170,17 +175,17 @@ def _fit(
     settings = _preprocessing(recipe)
     logger.info("preparing %d + %d cases", len(parts["train"]), len(parts["val"]))
     ready = {p: prepare_cases(dataset.select(parts[p]), settings, codes) for p in ("train", "val")}
-    batches = TrainingBatches(ready["train"], codes, recipe)
     trained = codes.trained({int(c) for case in ready["train"] for c in np.unique(case.truth)})
     missing = [TABLE[int(i)].name for i in np.flatnonzero(~trained)]
     if missing:
         logger.warning("no training case marks %s: not trained, never predicted", ", ".join(missing))
-    _write_frequencies(batches, run)
+    batches = TrainingBatches(ready["train"], codes, recipe)
+    return _Setup(recipe, batches, ready["val"], trained, TrainingModule(recipe, codes, trained))
 
-    t = recipe.training
-    module = TrainingModule(recipe, codes, trained)
-    if checkpoint is not None:
-        _check_checkpoint(checkpoint)
+
+def _fit(run: Path, setup: _Setup, *, progress: bool, checkpoint: Path | None) -> Path:
+    _quieten_libraries()
+    t = setup.recipe.training
     timer = StepTimer()
     callbacks: list[Callback] = [timer, Journal(run, timer)]
     if t.patience:
@@ -207,30 +212,22 @@ def _fit(
     began = time.time()
     try:
         trainer.fit(
-            module,
-            datamodule=Batches(batches, ready["val"], t.workers),
+            setup.module,
+            datamodule=Batches(setup.batches, setup.val, t.workers),
             ckpt_path=checkpoint,
             weights_only=True,
         )
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning ends the process after Ctrl-C; we report
         raise Interrupted(f"training was interrupted; go on with: cafrnet train --resume {run}") from stop
-    finish(run, recipe, trained, ready["val"], began)
+    finish(run, setup.recipe, setup.trained, minutes=(time.time() - began) / 60)
     return run
 
 
-def finish(
-    run: Path, recipe: Recipe, trained: np.ndarray, val: Sequence[PreparedCase], began: float | None = None
-) -> None:
+def finish(run: Path, recipe: Recipe, trained: np.ndarray, *, minutes: float | None = None) -> None:
     """Draw the curves and turn the best weights into ``model.onnx``."""
     rows = read_journal(run / "journal.csv")
     plot_curves(rows, run / "curves.png")
-    module_args = dict(recipe.model_args)
-    if recipe.model == "cafr_net":
-        module_args["clr"] = recipe.clr.enabled and recipe.loss.clr > 0
-    from ..models import build_model
-
-    network = build_model(recipe.model, num_classes=recipe.num_classes, args=module_args)
-    segmenter = Segmenter(network, trained)
+    segmenter = Segmenter(network_for(recipe), trained)
     try:
         segmenter.load_state_dict(load_file(run / "best.safetensors"))
     except Exception as error:
@@ -256,7 +253,7 @@ def finish(
             "epochs": len(rows),
             "steps": int(rows[-1]["step"]),
             "not_trained": [TABLE[int(i)].name for i in np.flatnonzero(~trained)],
-            "minutes_this_session": None if began is None else round((time.time() - began) / 60, 1),
+            "minutes_this_session": None if minutes is None else round(minutes, 1),
             "versions": {
                 "cafrnet": __version__,
                 "torch": torch.__version__,
@@ -281,6 +278,13 @@ def _precision(name: str) -> Any:
     return "bf16-mixed" if fast else "32-true"
 
 
+def _quieten_libraries() -> None:
+    """Quieten the chatter of the libraries; our own log stays."""
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "onnx_ir", "onnxscript", "torch.onnx"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
 def _check_checkpoint(path: Path) -> None:
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -302,10 +306,3 @@ def _write_frequencies(batches: TrainingBatches, run: Path) -> None:
             if i and (b or a)
         },
     )
-
-
-def load_config(run: Path) -> dict[str, Any]:
-    """Return a run's ``config.yaml`` as plain values, and its split under ``"split"``."""
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    config["split"] = json.loads((run / "split.json").read_text(encoding="utf-8"))
-    return config
