@@ -3,6 +3,8 @@ hand (see ``handmade.py``).
 """
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -77,3 +79,21 @@ def model(grey_model):
 def stairs_scan() -> Scan:
     image, _, affine = stairs()
     return Scan(image, affine, source="stairs")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 16 kB; skips where mounting is not allowed."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no small disk can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

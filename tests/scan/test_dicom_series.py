@@ -146,3 +146,15 @@ def contrast(**values: object) -> dict[str, object]:
 )
 def test_contrast_is_told_by_times_first_then_by_words(values, expected):
     assert weighting(contrast(**values))[0] == expected
+
+
+def test_series_of_two_patients_are_never_chosen_between(tmp_path, acquired):
+    for patient, echo in (("anna", 100.0), ("ben", 10.0)):  # a T2 and a T1, which auto would rank
+        write_series(
+            acquired, tmp_path / patient, description="SAG", seed_uid=patient, patient_id=patient,
+            echo_time_ms=echo, repetition_time_ms=600.0,
+        )  # fmt: skip
+    with pytest.raises(UsageError, match="series of 2 studies lie in one folder") as caught:
+        read_scan(tmp_path)
+    uid = str(caught.value).splitlines()[1].split()[0]
+    assert read_scan(tmp_path, series=uid).voxels.shape == acquired.voxels.shape

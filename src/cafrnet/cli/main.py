@@ -44,8 +44,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     root = parser()
     args, left = root.parse_known_args(argv)
     words: list[str] | None = next((vars(args)[n] for n in ("inputs", "words") if n in args), None)
-    if left and (words is None or any(word.startswith("-") for word in left)):
-        root.error(f"unrecognized arguments: {' '.join(left)}")
+    wrong = [word for word in left if words is None or word.startswith("-")]
+    if wrong:
+        root.error(f"unrecognized arguments: {' '.join(wrong)}")
     if words is not None:
         words.extend(left)
     return args
