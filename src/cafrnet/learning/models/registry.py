@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,11 +14,35 @@ from torch import nn
 
 from ...errors import UsageError, nearest
 from ..types import Output
+from .attention_unet import AttentionUNet
 from .cafr_net import CAFRNet
 from .cost import count_macs, count_parameters
+from .nnunet import NNUNet
+from .unet import UNet
 
-#: name -> class. A model takes ``in_channels`` and ``num_classes`` besides its own arguments.
-REGISTRY: Mapping[str, Callable[..., nn.Module]] = {"cafr_net": CAFRNet}
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered network.
+
+    Attributes:
+        factory: class; it takes ``in_channels`` and ``num_classes`` besides its own arguments.
+        table_3: GMACs that the paper prints ("FLOPs", which are multiply-accumulates).
+        args: arguments that make this size; a caller's own come on top.
+    """
+
+    factory: Callable[..., nn.Module]
+    table_3: float
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: Published sizes; where they are far from Table 3's cost, ``_paper`` is the size nearest to that figure.
+REGISTRY: Mapping[str, Entry] = {
+    "unet": Entry(UNet, 12.11),
+    "attention_unet": Entry(AttentionUNet, 12.37),
+    "nnunet": Entry(NNUNet, 12.14),
+    "cafr_net": Entry(CAFRNet, 5.12),
+}
 
 #: What the arguments "input channels" and "output classes" are called in other libraries.
 _IN_NAMES = ("in_channels", "in_chans", "input_channels")
@@ -43,9 +69,10 @@ def build_model(
     Raises:
         UsageError: unknown name (the nearest is named), or arguments that the class refuses.
     """
-    factory = REGISTRY.get(name) or _import(name)
+    entry = REGISTRY.get(name)
+    factory = entry.factory if entry else _import(name)
     accepted = inspect.signature(factory).parameters
-    arguments = dict(args or {})
+    arguments = {**(entry.args if entry else {}), **(args or {})}
     for value, names in ((in_channels, _IN_NAMES), (num_classes, _OUT_NAMES)):
         for argument in names:
             if argument in accepted:
@@ -96,16 +123,21 @@ def normal_output(raw: Any) -> Output:
 
 
 def list_models() -> list[dict[str, Any]]:
-    """Return name, parameters and GMACs (256 x 256 x 1, 20 outputs, CLR off) of every registered model."""
+    """Return name, parameters and cost of every registered model, and the paper's figure beside it.
+
+    GMACs are those of 256 x 256 x 1 with 20 outputs, CLR off. Counted on shapes alone, without any weights.
+    """
     rows = []
-    for name in REGISTRY:
-        model = build_model(name).eval()
+    for name, entry in REGISTRY.items():
+        with torch.device("meta"):
+            model = build_model(name)
         rows.append(
             {
                 "name": name,
                 "params": count_parameters(model),
                 "gmacs": round(count_macs(model, (1, 1, 256, 256)) / 1e9, 4),
-                "source": (inspect.getdoc(type(model)) or "").splitlines()[0],
+                "table_3_gmacs": entry.table_3,
+                "source": (inspect.getdoc(sys.modules[entry.factory.__module__]) or "").splitlines()[0],
             }
         )
     return rows
