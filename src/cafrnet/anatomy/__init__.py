@@ -1,1 +1,7 @@
-"""The room for levels as a sequence (label map -> column -> named levels, confidence). Nothing yet."""
+"""From a label map to one column of bodies and discs, and renaming all of its levels together."""
+
+from .checks import Flag, check
+from .column import Element, column
+from .relabel import anchor, level_named, shift_levels
+
+__all__ = ["Element", "Flag", "anchor", "check", "column", "level_named", "shift_levels"]
