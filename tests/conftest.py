@@ -10,10 +10,15 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from cafrnet.inference import load_model
 from cafrnet.scan import Scan
 from handmade import stairs, write_grey_model
+
+# A busy machine is slow, not wrong: no example fails for the time it takes.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 #: Structures of the tiny spine from below upwards, with their grey values.
 TINY = ((1, 60), (11, 220), (2, 110), (12, 240), (3, 140), (13, 200), (4, 90))
