@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import EarlyStopping
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ...files import whole_file, write_text
 from .module import TrainingModule
@@ -103,7 +103,8 @@ class Journal(L.Callback):
         if metrics["val_dice"] > best:
             state = {k: v.contiguous().cpu() for k, v in module.segmenter.state_dict().items()}
             with whole_file(self.run / "best.safetensors") as temporary:
-                save_file(state, temporary, metadata={"epoch": str(trainer.current_epoch)})
+                # not save_file: its files can be read by their owner alone
+                temporary.write_bytes(save(state, metadata={"epoch": str(trainer.current_epoch)}))
         self.rows.append(row)
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
