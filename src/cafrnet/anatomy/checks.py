@@ -13,10 +13,10 @@ from ..labels import TABLE
 from .column import Element
 
 #: Two bodies are further apart than their names say when the distance is this many pitches more. Over the 31
-#: cases of spider-space a pitch is 0.6 to 1.15 times the median of its case.
+#: cases of spider-space a pitch is 0.60 to 1.23 times the median of its case.
 EXTRA_PITCHES = 0.6
 #: A structure this many times as high as the median body covers more than one level. A body of spider-space
-#: reaches 1.2 times; two bodies with the disc between them, 2.3 times.
+#: reaches 1.19 times; two bodies with the disc between them, over twice.
 MERGED_HEIGHT = 1.7
 #: Medians are taken over at least this many bodies or pitches; below, nothing is said about sizes.
 ENOUGH = 3

@@ -138,7 +138,7 @@ def _pieces(
         index = np.argwhere(numbered)
         of = numbered[tuple(index.T)]
         world = (index + [s.start for s in box]) @ affine[:3, :3].T + affine[:3, 3]
-        pieces = [world[of == k + 1] for k in np.flatnonzero(counts >= smallest)]
+        pieces = [world[of == k + 1] for k in np.flatnonzero(counts >= smallest - 1e-6)]
         if pieces:
             yield identity, sorted(pieces, key=len, reverse=True)
 
