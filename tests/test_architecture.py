@@ -31,7 +31,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 #: Rooms that may reach the learning wing, by imports inside functions only.
 DOORS = ("cli", "__init__")
 #: What the runtime wing may import when a module is loaded: the standard library and these.
-RUNTIME = {"numpy", "scipy", "onnxruntime", "nibabel", "pydicom", "PIL", "yaml", "skimage"}
+RUNTIME = {"numpy", "scipy", "onnxruntime", "nibabel", "pydicom", "PIL", "yaml"}
 #: What may stand inside functions of the runtime wing: the extras.
 EXTRAS = {"SimpleITK", "matplotlib"}
 FORBIDDEN = ("torch", "monai", "lightning", "kornia", "matplotlib", "SimpleITK", "pydantic", "onnx")

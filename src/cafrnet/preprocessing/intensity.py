@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .contrast import equalise, equalise_adaptively
 from .settings import Preprocessing
 
 
@@ -43,19 +44,16 @@ def apply_contrast(images: np.ndarray, settings: Preprocessing) -> np.ndarray:
     Returns:
         Same shape, float32 in [0, 1].
 
-    Source: histogram equalisation and CLAHE as scikit-image has them (Zuiderveld 1994). The paper names both
-    and gives no parameters; decided: 8 x 8 regions, clip limit 0.01, scikit-image's defaults.
+    Source: the paper names both steps and gives no parameters; decided: 8 x 8 regions, clip limit 0.01, which
+    are scikit-image's defaults. An empty slice stays empty.
     """
     if settings.contrast == "none":
         return images
-    from skimage import exposure
-
-    if settings.contrast == "he":
-        done = [exposure.equalize_hist(i, mask=i > 0) if i.any() else i for i in images]
-    else:
-        tile = max(1, settings.size // settings.clahe_tiles)
-        done = [
-            exposure.equalize_adapthist(i, kernel_size=tile, clip_limit=settings.clahe_clip) if i.any() else i
-            for i in images
-        ]
-    return np.stack(done).astype(np.float32)
+    tile = max(1, settings.size // settings.clahe_tiles)
+    done = np.zeros(images.shape, np.float32)
+    for k in np.flatnonzero(images.any(axis=(1, 2))):  # one by one is as fast as all at once, in less memory
+        if settings.contrast == "he":
+            done[k] = equalise(images[k])
+        else:
+            done[k] = equalise_adaptively(images[k], tile, settings.clahe_clip)
+    return done
