@@ -1,8 +1,10 @@
 """Recipes: cafr_net.yaml equals Tables 1 and 2; bad keys and contradictions are named."""
 
 import pytest
+import torch
 
 from cafrnet.errors import UsageError
+from cafrnet.learning.models import REGISTRY, build_model
 from cafrnet.learning.recipes import available, load_recipe
 
 
@@ -29,6 +31,51 @@ def test_cafr_net_equals_tables_1_and_2():
 def test_every_shipped_recipe_is_valid_and_says_what_it_costs(name):
     load_recipe(name)
     assert "Costs:" in available()[name]
+
+
+@pytest.mark.parametrize("name", [n for n in REGISTRY if n != "cafr_net"])
+def test_each_baseline_has_the_protocol_of_cafr_net(name):
+    ours, theirs = load_recipe("cafr_net"), load_recipe(name)
+    assert theirs.model == name
+    assert not theirs.clr.enabled
+    free = {"model", "model_args"}
+    assert theirs.model_dump(exclude=free) == load_recipe("cafr_net", ["clr=false"]).model_dump(exclude=free)
+    assert not set(theirs.model_args) & {"patch", "heads", "lafr"}  # cafr_net's own arguments stay there
+    assert theirs.training == ours.training
+    assert "not yet run" in available()[name].casefold()
+    with torch.device("meta"):
+        build_model(theirs.model, num_classes=theirs.num_classes, args=theirs.model_args)
+
+
+def test_a_recipe_extends_another(tmp_path):
+    (tmp_path / "base.yaml").write_text(
+        "extends: cafr_net\ntraining: {lr: 2.0e-4, batch: 8}\nclr: {maps: [fused]}\n"
+    )
+    (tmp_path / "sub").mkdir()
+    child = tmp_path / "sub/child.yaml"
+    child.write_text("extends: ../base.yaml\ntraining: {lr: 3.0e-4}\nmodel_args: {lafr: false}\n")
+    r = load_recipe(str(child), ["epochs=7"])
+    assert (r.training.lr, r.training.batch, r.training.epochs, r.training.patience) == (3e-4, 8, 7, 10)
+    assert r.clr.maps == ("fused",)  # a list is replaced, a table is merged
+    assert r.model_args == {**load_recipe("cafr_net").model_args, "lafr": False}
+    child.write_text("extends: ../base.yaml\nmodel: unet\nclr: {enabled: false}\n")
+    assert load_recipe(str(child)).model_args == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("extends: cafr_nett", "no recipe 'cafr_nett'; did you mean 'cafr_net'"),
+        ("extends: other.yaml", "could not be read"),
+        ("extends: own.yaml", "in a circle"),
+        ("extends: [cafr_net, demo]", "one recipe was expected"),
+        ("extend: cafr_net", "did you mean 'extends'"),
+    ],
+)
+def test_wrong_extensions(tmp_path, text, message):
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        load_recipe(str(tmp_path / "own.yaml"))
 
 
 def test_changes_by_full_short_and_switch():

@@ -1,9 +1,25 @@
 """Building blocks, one idea per file."""
 
+from .bottleneck import Bottleneck, StandardisedConv
 from .lafr import LAFR
+from .paired_attention import PairedAttention, PairedBlock
 from .patch import PatchEmbedding
+from .patch_expanding import PatchExpanding
 from .reassemble import Reassemble
+from .swin import SwinStage
 from .transformer import TransformerBlock
 from .upsample import UpBlock
 
-__all__ = ["LAFR", "PatchEmbedding", "Reassemble", "TransformerBlock", "UpBlock"]
+__all__ = [
+    "LAFR",
+    "Bottleneck",
+    "PairedAttention",
+    "PairedBlock",
+    "PatchEmbedding",
+    "PatchExpanding",
+    "Reassemble",
+    "StandardisedConv",
+    "SwinStage",
+    "TransformerBlock",
+    "UpBlock",
+]

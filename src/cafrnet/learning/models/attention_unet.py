@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from monai.networks.nets.attentionunet import AttentionBlock
-from monai.networks.nets.basic_unet import UpCat
 from torch import nn
 
 from ..types import Features, Image, Output
@@ -24,15 +23,15 @@ class GatedUp(nn.Module):
     Shapes: [B, below, H, W] and [B, channels, 2 H, 2 W] -> [B, channels, 2 H, 2 W].
     """
 
-    def __init__(self, up: UpCat, below: int, channels: int) -> None:
+    def __init__(self, up: nn.Module, below: int, channels: int) -> None:
         super().__init__()
-        self.up = up
+        self.upsample, self.convs = up.get_submodule("upsample"), up.get_submodule("convs")
         self.gate = AttentionBlock(2, f_int=channels // 2, f_g=below // 2, f_l=channels)
 
     def forward(self, features: Features, skip: Features) -> Features:
         """Return the joined features at twice the resolution."""
-        signal = self.up.upsample(features)
-        return self.up.convs(torch.cat([self.gate(signal, skip), signal], dim=1))
+        signal = self.upsample(features)
+        return self.convs(torch.cat([self.gate(signal, skip), signal], dim=1))
 
 
 class AttentionUNet(nn.Module):

@@ -28,15 +28,30 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
     """Read a recipe that ships, or a file, and apply changes.
 
     Args:
-        name: ``"cafr_net"`` or the path of a YAML file.
+        name: ``"cafr_net"`` or the path of a YAML file. Its key ``extends`` may name another recipe, shipped
+            or a path, whose values hold where the file says nothing; another ``model`` drops that recipe's
+            ``model_args`` here, too.
         changes: words like ``training.lr=3e-4``. A key may be shortened to its last part where only one
             section has it (``lr=3e-4``); ``clr=false`` means ``clr.enabled=false``. Naming another ``model``
             drops the recipe's own ``model_args``, which belong to the network that it named.
 
     Raises:
         UsageError: no such recipe, not YAML, an unknown key (the nearest is named), a value out of range,
-            or keys that contradict each other.
+            keys that contradict each other, or recipes that extend each other in a circle.
     """
+    raw = _read(name)
+    recipes_own = raw.get("model", "cafr_net")
+    for word in sorted(changes, key=lambda w: not w.startswith("model=")):  # the network, then its arguments
+        _set(raw, word)
+        if word.startswith("model=") and raw["model"] != recipes_own:
+            raw["model_args"] = {}
+    return check(raw, name)
+
+
+def _read(name: str, children: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Read one recipe as plain values, on top of the one that it extends."""
+    if name in children:
+        raise UsageError(f"recipes extend each other in a circle: {' -> '.join([*children, name])}")
     shipped = available()
     if Path(name).suffix in (".yaml", ".yml"):
         try:
@@ -53,12 +68,27 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
         raise UsageError(f"recipe {name} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise UsageError(f"recipe {name} should be a table of keys and values")
-    recipes_own = raw.get("model", "cafr_net")
-    for word in sorted(changes, key=lambda w: not w.startswith("model=")):  # the network, then its arguments
-        _set(raw, word)
-        if word.startswith("model=") and raw["model"] != recipes_own:
-            raw["model_args"] = {}
-    return check(raw, name)
+    if "extends" not in raw:
+        return raw
+    parent = raw.pop("extends")
+    if not isinstance(parent, str):
+        raise UsageError(f"recipe {name}: extends is {parent!r}; the name of one recipe was expected")
+    if Path(parent).suffix in (".yaml", ".yml"):
+        parent = str((Path(name).parent / parent).resolve())
+    base = _read(parent, (*children, name))
+    if raw.get("model", base.get("model")) != base.get("model"):
+        base.pop("model_args", None)
+    return _merged(base, raw)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Lay a recipe's own values over another's; tables key by key, lists as a whole."""
+    result = dict(base)
+    for key, value in own.items():
+        below = result.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict)
+        result[key] = _merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
 
 
 def check(raw: dict[str, Any], source: str) -> Recipe:
@@ -76,7 +106,7 @@ def check(raw: dict[str, Any], source: str) -> Recipe:
         for e in error.errors():
             key = ".".join(str(k) for k in e["loc"])
             if e["type"] == "extra_forbidden":
-                wrong.append(f"unknown key {key!r}{nearest(key, _keys())}")
+                wrong.append(f"unknown key {key!r}{nearest(key, [*_keys(), 'extends'])}")
             else:
                 message = e["msg"].removeprefix("Value error, ")
                 wrong.append(f"{key}: {message} ({e['input']!r} came)" if key else message)
