@@ -19,10 +19,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 # Until a trained bundle ships, the demo trains a small network on phantoms: a few minutes on two cores.
 demo: .venv/demo.stamp
 	rm -rf demo
-	$(BIN)/cafrnet data phantom -o demo/phantoms --cases 16 --seed 1 --small --contrast t2
+	$(BIN)/cafrnet data phantom -o demo/phantoms --cases 32 --seed 1 --small --contrast t2 --fov full
 	$(BIN)/cafrnet data split demo/phantoms -o demo/split.json
 	$(BIN)/cafrnet train demo data=demo/phantoms split=demo/split.json -o demo/run
-	$(BIN)/cafrnet data phantom -o demo/unseen --cases 2 --seed 99 --small --contrast t2
+	$(BIN)/cafrnet data phantom -o demo/unseen --cases 4 --seed 99 --small --contrast t2 --fov full
 	$(BIN)/cafrnet segment demo/unseen/train/MR --model demo/run -o demo/result
 	$(BIN)/cafrnet evaluate demo/unseen demo/result -o demo/scores --fail-below 0.70
 	@echo "Look at demo/result/Case1_preview.png and demo/run/curves.png; scores: demo/scores/cases.csv"

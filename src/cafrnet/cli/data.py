@@ -60,6 +60,12 @@ def add_parser(subparsers: Any) -> None:
     phantom.add_argument("--seed", type=int, default=0, metavar="S")
     phantom.add_argument("--format", choices=("nifti", "dicom"), default="nifti")
     phantom.add_argument("--contrast", choices=("t2", "t1", "stir", "random"), default="random")
+    phantom.add_argument(
+        "--fov",
+        choices=("random", "full"),
+        default="random",
+        help="field of view: clinical, cut somewhere at the top, or with all levels from S to T9",
+    )
     phantom.add_argument("--small", action="store_true", help="256 x 256 pixels of 1.17 mm: quick to make")
     phantom.set_defaults(data_run=_phantom)
 
@@ -144,7 +150,7 @@ def _phantom(args: argparse.Namespace) -> int:
 
     from ..phantom import SMALL, PhantomOptions, write_dataset
 
-    options = replace(SMALL if args.small else PhantomOptions(), contrast=args.contrast)
+    options = replace(SMALL if args.small else PhantomOptions(), contrast=args.contrast, fov=args.fov)
     made = write_dataset(
         args.output,
         args.cases,
