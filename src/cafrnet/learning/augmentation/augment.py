@@ -1,6 +1,6 @@
 """Flip, rotation, elastic deformation and intensity changes of one slice and its truth.
 
-MONAI was chosen by measuring (``benchmarks/augmentation.py``): the same chain took Kornia 2.5 times as long
+MONAI was chosen by measuring (``benchmarks/augmentation.py``): the same chain took Kornia 3 times as long
 on a CPU, and MONAI's transforms take their chance from a seed that we hand over.
 """
 
