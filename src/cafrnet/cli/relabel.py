@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from .outcomes import conclude
 
 if TYPE_CHECKING:
     from ..inference.relabel import Anchor, Relabelled
@@ -72,22 +73,14 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         progress=progress,
     )
-    failed = [o for o in outcomes if o.status == "failed"]
+    failed = sum(o.status == "failed" for o in outcomes)
     if args.json:
-        print(json.dumps({"cases": [_row(o) for o in outcomes], "failed": len(failed)}, indent=2))
+        print(json.dumps({"cases": [_row(o) for o in outcomes], "failed": failed}, indent=2))
     else:
         for o in outcomes:
             if o.status != "failed":
                 print(o.job.labels)
-    if len(outcomes) == 1 and failed:
-        print(f"cafrnet: {failed[0].message}", file=sys.stderr)
-    elif failed:
-        print(f"cafrnet: {len(failed)} of {len(outcomes)} label maps failed:", file=sys.stderr)
-        for o in failed:
-            print(f"  {o.message}", file=sys.stderr)
-    if failed and len(failed) == len(outcomes) and all(o.usage for o in failed):
-        return 2  # every label map waits for an option: nothing could start
-    return 1 if failed else 0
+    return conclude(outcomes, "label maps")
 
 
 def _anchor(word: str, voxel: bool) -> Anchor:

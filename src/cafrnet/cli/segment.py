@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Any
 
+from .outcomes import conclude
+
 
 def add_parser(subparsers: Any) -> None:
     """Add ``segment`` to the command line."""
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         progress=progress,
     )
-    failed = [o for o in outcomes if o.status == "failed"]
+    failed = sum(o.status == "failed" for o in outcomes)
     if args.json:
         rows = [
             {
@@ -78,17 +80,9 @@ def run(args: argparse.Namespace) -> int:
             }
             for o in outcomes
         ]
-        print(json.dumps({"cases": rows, "failed": len(failed)}, indent=2))
+        print(json.dumps({"cases": rows, "failed": failed}, indent=2))
     else:
         for o in outcomes:
             if o.status != "failed":
                 print(o.job.labels)
-    if len(outcomes) == 1 and failed:
-        print(f"cafrnet: {failed[0].message}", file=sys.stderr)
-    elif failed:
-        print(f"cafrnet: {len(failed)} of {len(outcomes)} scans failed:", file=sys.stderr)
-        for o in failed:
-            print(f"  {o.message}", file=sys.stderr)
-    if failed and len(failed) == len(outcomes) and all(o.usage for o in failed):
-        return 2  # every scan waits for an option: nothing could start
-    return 1 if failed else 0
+    return conclude(outcomes, "scans")

@@ -6,7 +6,7 @@ Axes: s = slice of a case, n = slice of all cases, b = image of a batch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,43 +35,29 @@ class PreparedCase:
         id: of the case.
         images: [s, H, W] float16 in [0, 1].
         truth: [s, H, W] uint8 codes.
-        spacing_mm: slices, rows, columns of the model grid.
     """
 
     id: str
     images: np.ndarray
     truth: np.ndarray
-    spacing_mm: tuple[float, float, float]
 
 
-def prepare_cases(
-    cases: Sequence[Case],
-    settings: Preprocessing,
-    codes: TruthCodes,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[PreparedCase]:
+def prepare_cases(cases: Sequence[Case], settings: Preprocessing, codes: TruthCodes) -> list[PreparedCase]:
     """Read and prepare labelled cases; a bad case is logged and left out, never silently.
 
     Raises:
         InputError: none of the cases could be used.
     """
-    prepared, failed = [], []
-    for k, case in enumerate(cases):
+    prepared = []
+    for case in cases:
         try:
             scan = case.read()
             ready = prepare(scan, settings)
-            truth = codes.encode(case.read_truth(scan), case.sets)
-            spacing = (scan.frame.spacing_mm[0], settings.pixel_mm, settings.pixel_mm)
-            prepared.append(
-                PreparedCase(
-                    case.id, ready.images.astype(np.float16), prepare_truth(truth, scan, ready.grid), spacing
-                )
-            )
+            truth = prepare_truth(codes.encode(case.read_truth(scan), case.sets), scan, ready.grid)
         except InputError as error:
-            failed.append(case.id)
             logger.error("case %s left out of training: %s", case.id, error)
-        if progress:
-            progress(k + 1, len(cases))
+        else:
+            prepared.append(PreparedCase(case.id, ready.images.astype(np.float16), truth))
     if not prepared:
         raise InputError(
             f"none of the {len(cases)} cases could be used for training; run `cafrnet data check`"
