@@ -12,7 +12,7 @@ from PIL import Image
 
 from cafrnet.errors import UsageError
 from cafrnet.files import sha256
-from cafrnet.inference import batch, load_model, segment_files
+from cafrnet.inference import load_model, segment_files, stages
 from cafrnet.inference.inputs import plan_jobs
 from cafrnet.labels import get_scheme
 from cafrnet.scan import Scan
@@ -89,14 +89,14 @@ def test_a_bad_case_never_stops_the_rest(inputs, tmp_path, model):
 
 
 def test_an_unexpected_exception_fails_one_case_in_one_line(inputs, tmp_path, model, monkeypatch):
-    real = batch.segment_scan
+    real = stages.segment_scan
 
     def sometimes(scan, model):
         if scan.source.endswith("b.nii.gz"):
             raise ZeroDivisionError("two\nlines")
         return real(scan, model)
 
-    monkeypatch.setattr(batch, "segment_scan", sometimes)
+    monkeypatch.setattr(stages, "segment_scan", sometimes)
     statuses, outcomes = run(inputs, tmp_path / "out", model)
     assert statuses == {"a": "done", "b": "failed", "c": "done"}
     assert outcomes[1].message == f"{inputs / 'b.nii.gz'}: unexpected ZeroDivisionError: two lines"
@@ -122,8 +122,8 @@ def test_the_record(inputs, tmp_path, model):
 def test_the_record_is_written_last(inputs, tmp_path, model, monkeypatch):
     order = []
     for name in ("write_labels", "write_preview", "write_json"):
-        real = getattr(batch, name)
-        monkeypatch.setattr(batch, name, lambda *a, name=name, real=real: (order.append(name), real(*a)))
+        real = getattr(stages, name)
+        monkeypatch.setattr(stages, name, lambda *a, name=name, real=real: (order.append(name), real(*a)))
     run(inputs / "a.nii.gz", tmp_path / "out", model)
     assert order == ["write_labels", "write_preview", "write_json"]
 
@@ -134,7 +134,7 @@ def test_a_failure_between_the_files_leaves_nothing(inputs, tmp_path, model, mon
     def fail(*args):
         raise error
 
-    monkeypatch.setattr(batch, step, fail)
+    monkeypatch.setattr(stages, step, fail)
     jobs = plan_jobs([inputs / "a.nii.gz"], tmp_path / "out")
     if isinstance(error, KeyboardInterrupt):
         with pytest.raises(KeyboardInterrupt):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,10 @@ class Segmentation:
     def names(self) -> dict[int, str]:
         """Id -> name of the structures that were found."""
         return {int(i): TABLE[int(i)].name for i in np.unique(self.labels) if i in range(1, len(TABLE))}
+
+    def record(self) -> dict[str, Any]:
+        """Return what the scan's JSON says about what was found."""
+        return {"structures": [name for _, name in sorted(self.names.items())]}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the label map in the scan's own geometry; the file is whole or absent."""
