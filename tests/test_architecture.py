@@ -25,9 +25,12 @@ FLOORS = (
     ("anatomy", "report"),
     ("inference", "evaluation"),
     ("learning",),
+    ("experiments",),
     ("cli", "__init__"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+#: The learning wing: what may import torch and its company.
+WING = ("learning", "experiments")
 #: Rooms that may reach the learning wing, by imports inside functions only.
 DOORS = ("cli", "__init__")
 #: What the runtime wing may import when a module is loaded: the standard library and these.
@@ -99,7 +102,7 @@ def test_the_runtime_wing_never_imports_the_learning_wing():
     for path in modules():
         here = room_of(path)
         for name, outside, line in imports(path):
-            if inner(name) == "learning" and here != "learning" and (outside or here not in DOORS):
+            if inner(name) in WING and here not in WING and (outside or here not in DOORS):
                 wrong.append(f"{path.relative_to(SOURCE)}:{line} imports {name}")
     assert not wrong, "\n".join(wrong)
 
@@ -108,7 +111,7 @@ def test_the_runtime_wing_imports_only_what_the_runtime_installs():
     allowed = RUNTIME | set(sys.stdlib_module_names) | {"cafrnet"}
     wrong = []
     for path in modules():
-        if room_of(path) == "learning":
+        if room_of(path) in WING:
             continue
         for name, outside, line in imports(path):
             top = name.split(".")[0]
@@ -143,7 +146,7 @@ def test_no_runtime_module_and_no_runtime_command_loads_the_other_wing(grey_mode
     runtime = [
         ".".join(["cafrnet", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__")
         for path in modules()
-        if room_of(path) != "learning"
+        if room_of(path) not in WING
     ]
     assert len(runtime) > 60
     scan = write_stairs(tmp_path / "in/a.nii.gz")

@@ -1,0 +1,112 @@
+"""What makes rows comparable: one budget, one selection rule, one evaluator for all of them.
+
+Every row of a reproduction trains for the same number of steps with the same batch, augmentation, sampling,
+optimiser and schedule (those of ``recipes/cafr_net.yaml``), keeps the weights of the epoch with the best
+validation Dice, predicts the test cases of its fold with ``model.onnx``, and is scored by
+:func:`cafrnet.evaluate` on the native grid. A row is what a recipe says beyond that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..errors import UsageError, nearest
+
+#: Folds of every reproduction: fold k is tested, the next one validates, the others train.
+FOLDS = 5
+#: Steps of an epoch on any data (design).
+STEPS_PER_EPOCH = 95
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is spent on each row; the same for all.
+
+    Attributes:
+        name: of the budget.
+        steps: optimiser steps of each training.
+        batch: slices per step.
+        patience: epochs without a better validation Dice before stopping; 0 never stops.
+        folds: that are tested, of ``FOLDS``.
+        seeds: each row is trained once with each.
+        points: of each sensitivity; None for all.
+        sizes: of the three networks whose published size misses the paper's cost: ``"published"`` or
+            ``"paper"``.
+        strengths: of each disturbance in ``robustness``.
+    """
+
+    name: str
+    steps: int
+    batch: int
+    patience: int
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    points: int | None
+    sizes: str
+    strengths: tuple[int, ...] = (1, 2, 3, 4, 5)
+
+    @property
+    def epochs(self) -> int:
+        """Number of validations: steps over about ``STEPS_PER_EPOCH``, at least 10 if there are 100 steps."""
+        if self.steps < 100:
+            return min(2, self.steps)
+        wanted = max(10, round(self.steps / STEPS_PER_EPOCH))
+        near = sorted(range(1, self.steps + 1), key=lambda n: (abs(n - wanted), n))
+        return next((n for n in near[: wanted + 10] if self.steps % n == 0 and n >= 10), wanted)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch; ``epochs`` times this is the whole budget, or up to one epoch less."""
+        return self.steps // self.epochs
+
+    def words(self) -> list[str]:
+        """Return the budget as changes of a recipe."""
+        return [
+            f"training.epochs={self.epochs}",
+            f"training.steps_per_epoch={self.steps_per_epoch}",
+            f"training.batch={self.batch}",
+            f"training.patience={self.patience}",
+        ]
+
+
+#: The three budgets of ``cafrnet reproduce``.
+BUDGETS = {
+    "smoke": Budget("smoke", 10, 4, 0, (0,), (0,), 2, "paper", (1, 5)),
+    "small": Budget("small", 2000, 16, 0, (0, 1, 2, 3, 4), (0,), None, "published"),
+    "full": Budget("full", 500 * STEPS_PER_EPOCH, 16, 10, (0, 1, 2, 3, 4), (0, 1, 2), None, "published"),
+}
+
+
+def budget(
+    name: str,
+    *,
+    steps: int | None = None,
+    folds: tuple[int, ...] | None = None,
+    seeds: tuple[int, ...] | None = None,
+) -> Budget:
+    """Return a budget, with what the user wants otherwise.
+
+    Raises:
+        UsageError: an unknown name, no positive number of steps, or a fold that there isn't.
+    """
+    if name not in BUDGETS:
+        raise UsageError(f"no budget {name!r}{nearest(name, BUDGETS)}")
+    found = BUDGETS[name]
+    if steps is not None:
+        if steps < 2:
+            raise UsageError(f"steps={steps} came; at least 2 are needed, one for each validation")
+        found = replace(found, steps=steps)
+    if folds is not None:
+        if not folds or wrong_folds(folds):
+            raise UsageError(f"folds {folds} came; numbers from 0 to {FOLDS - 1}, each once, were expected")
+        found = replace(found, folds=folds)
+    if seeds is not None:
+        if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise UsageError(f"seeds {seeds} came; numbers from 0, each once, were expected")
+        found = replace(found, seeds=seeds)
+    return found
+
+
+def wrong_folds(folds: tuple[int, ...]) -> bool:
+    """Whether a fold comes twice or is none of ``FOLDS``."""
+    return len(set(folds)) < len(folds) or not set(folds) <= set(range(FOLDS))
