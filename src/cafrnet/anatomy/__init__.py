@@ -2,6 +2,7 @@
 
 from .checks import Flag, check
 from .column import Element, column
+from .naming import Named, Naming
 from .relabel import anchor, level_named, shift_levels
 
-__all__ = ["Element", "Flag", "anchor", "check", "column", "level_named", "shift_levels"]
+__all__ = ["Element", "Flag", "Named", "Naming", "anchor", "check", "column", "level_named", "shift_levels"]
