@@ -30,7 +30,9 @@ class _LogitsOnly(nn.Module):
         return self.segmenter(image).logits
 
 
-def export_onnx(segmenter: nn.Module, size: int, path: Path, metadata: dict[str, Any]) -> None:
+def export_onnx(
+    segmenter: nn.Module, size: int, path: Path, metadata: dict[str, Any], *, fold: bool = True
+) -> None:
     """Write a network as ONNX with a free batch size, and check it against the network.
 
     Args:
@@ -38,6 +40,8 @@ def export_onnx(segmenter: nn.Module, size: int, path: Path, metadata: dict[str,
         size: edge of the model grid.
         path: of ``model.onnx``.
         metadata: written into the file, values as JSON.
+        fold: work out beforehand what is constant. Without it every weight keeps its name and shape, so that
+            the file can be loaded back into the network (a bundle needs that); engines fold it themselves.
 
     Raises:
         CAFRNetError: the file's logits or labels differ from the network's; nothing is written then.
@@ -60,6 +64,7 @@ def export_onnx(segmenter: nn.Module, size: int, path: Path, metadata: dict[str,
                 opset_version=18,
                 external_data=False,
                 verbose=False,
+                optimize=fold,
             )
         proto = onnx.load(temporary)
         for key, value in metadata.items():
