@@ -40,21 +40,24 @@ def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | Non
 def segment(
     scan: str | os.PathLike[str] | Scan | np.ndarray,
     *,
-    model: str | os.PathLike[str] | Model | None = None,
+    model: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Model | None = None,
     affine: np.ndarray | None = None,
     series: str = "auto",
     pixel_mm: float | None = None,
     threads: int | None = None,
+    tta: bool = False,
 ) -> Segmentation:
     """Find and name the structures of one scan.
 
     Args:
         scan: a path, a :class:`~cafrnet.scan.Scan`, or a three-dimensional array with its ``affine``.
-        model: run or bundle folder, or a loaded model; None is the default bundle.
+        model: run or bundle folder, several that answer together, or a loaded model; None is the default
+            bundle.
         affine: 4 x 4, array index -> world mm in RAS; for arrays only.
         series: which series of a DICOM folder: a UID, or ``"auto"``.
         pixel_mm: pixel size of a PNG, in mm.
         threads: of one inference; None takes all cores.
+        tta: test-time augmentation, see :mod:`cafrnet.inference.views`.
 
     Returns:
         Labels on the scan's own grid; ``.save(path)`` writes them, ``.names`` lists what was found.
@@ -71,6 +74,8 @@ def segment(
 
     from .errors import UsageError
     from .inference import Model, segment_scan
+    from .inference.ensemble import load_models
+    from .inference.views import with_views
     from .scan import Scan
 
     if isinstance(scan, np.ndarray):
@@ -81,8 +86,10 @@ def segment(
         raise UsageError("an affine came beside a file or a Scan, which has its own; it is for arrays only")
     elif not isinstance(scan, Scan):
         scan = read_scan(scan, series=series, pixel_mm=pixel_mm)
-    loaded = model if isinstance(model, Model) else load_model(model, threads=threads)
-    return segment_scan(scan, loaded)
+    if not isinstance(model, Model):
+        paths = [] if model is None else [model] if isinstance(model, (str, os.PathLike)) else list(model)
+        model = load_models(paths, threads=threads)
+    return segment_scan(scan, with_views(model) if tta else model)
 
 
 def evaluate(

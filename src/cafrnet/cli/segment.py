@@ -22,7 +22,18 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "-o", "--output", required=True, metavar="OUT", help="folder, or x.nii.gz for one scan"
     )
-    parser.add_argument("--model", metavar="RUN|BUNDLE", help="folder with model.onnx")
+    parser.add_argument(
+        "--model",
+        metavar="RUN|BUNDLE",
+        action="append",
+        default=[],
+        help="folder with model.onnx; several, or a folder of folds, answer together (mean probability)",
+    )
+    parser.add_argument(
+        "--tta",
+        action="store_true",
+        help="test-time augmentation: mirrored front to back and scaled too; 4 times the time",
+    )
     parser.add_argument("--series", default="auto", metavar="UID|auto", help="which series of a DICOM folder")
     parser.add_argument("--labels", default="cafrnet", metavar="SCHEME", help="scheme of the written values")
     parser.add_argument("--pixel-mm", type=float, metavar="MM", help="pixel size of PNG inputs")
@@ -38,17 +49,21 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Segment and report; 1 if a scan failed, 2 if all of them lack an option."""
     from ..errors import InputError, UsageError
-    from ..inference import load_model, segment_files
+    from ..inference import segment_files
     from ..inference.batch import Outcome
+    from ..inference.ensemble import load_models
     from ..inference.inputs import check_writable, plan_jobs
+    from ..inference.views import with_views
     from ..labels import get_scheme
 
     get_scheme(args.labels)
     jobs = plan_jobs(args.inputs, args.output, png=args.pixel_mm is not None)
     try:
-        model = load_model(args.model, threads=args.threads)
+        model = load_models(args.model, threads=args.threads)
     except InputError as error:
         raise UsageError(str(error)) from error  # without a model nothing could start
+    if args.tta:
+        model = with_views(model)
     check_writable(jobs)
     began = time.perf_counter()
 

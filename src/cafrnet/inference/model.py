@@ -12,6 +12,7 @@ from ..errors import InputError, UsageError
 from ..files import sha256
 from ..labels import TABLE
 from ..preprocessing import Preprocessing
+from .calibration import Calibration
 from .engines import Engine, open_engine
 
 
@@ -25,6 +26,8 @@ class Model:
         preprocessing: how a scan becomes its input.
         num_classes: outputs, ids 0 to ``num_classes - 1``.
         not_trained: names of the structures that it can never predict.
+        calibration: how far its probabilities can be trusted; None before ``cafrnet calibrate``.
+        views: of test-time augmentation (:mod:`.views`); none is the rule.
     """
 
     path: Path
@@ -32,6 +35,8 @@ class Model:
     preprocessing: Preprocessing
     num_classes: int
     not_trained: tuple[str, ...]
+    calibration: Calibration | None = None
+    views: tuple[str, ...] = ()
 
     @cached_property
     def not_trained_ids(self) -> tuple[int, ...]:
@@ -94,7 +99,9 @@ def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | Non
             f"and has {num_classes} outputs"
         )
     missing = tuple(TABLE[i].name for i in range(num_classes) if i not in trained)
-    return Model(folder, engine, preprocessing, num_classes, missing)
+    stored = meta.get("calibration")
+    calibration = None if stored is None else Calibration.from_dict(stored, str(folder / "model.onnx"))
+    return Model(folder, engine, preprocessing, num_classes, missing, calibration)
 
 
 def _check_shapes(engine: Engine, num_classes: int, size: int, path: Path) -> None:

@@ -47,7 +47,8 @@ class Request:
     @property
     def options(self) -> dict[str, Any]:
         """What the result depends on besides scan and model: a case done with others is done again."""
-        return {"series": self.series, "pixel_mm": self.pixel_mm, "labels": self.labels}
+        options = {"series": self.series, "pixel_mm": self.pixel_mm, "labels": self.labels}
+        return {**options, "tta": list(self.model.views)} if self.model.views else options
 
     def identify(self, job: Job) -> dict[str, Any]:
         """Return the part of the record by which a finished case is known."""
