@@ -13,6 +13,7 @@ import pytest
 import cafrnet.evaluation.dataset as dataset_module
 from cafrnet.errors import InputError, UsageError
 from cafrnet.evaluation import evaluate
+from cafrnet.evaluation.dataset import region_thresholds
 from cafrnet.evaluation.levels import move
 from cafrnet.labels import SCHEMES
 
@@ -241,6 +242,17 @@ def test_regions(with_images, tmp_path):
     assert regions["L5"]["error_rate"]["n"] == 3
     assert found.summary["thresholds"]["contrast_per_mm"] > 0
     assert {r["case"] for r in rows(tmp_path / "out/regions.csv")} == {"Case1", "Case2", "Case3"}
+
+
+def test_regions_of_a_part_by_the_thresholds_of_the_whole(with_images, tmp_path):
+    whole = region_thresholds(with_images[0])
+    assert vars(whole) == evaluate(*with_images, regions=True).summary["thresholds"]
+    one = with_images[1] / "Case1_seg.nii.gz"
+    assert evaluate(with_images[0], one, regions=True).summary["thresholds"] != vars(whole)
+    part = evaluate(with_images[0], one, regions=True, thresholds=whole)
+    assert part.summary["thresholds"] == vars(whole)
+    with pytest.raises(UsageError, match="images"):
+        region_thresholds(one)
 
 
 def test_regions_without_one_of_the_images(with_images):

@@ -134,7 +134,7 @@ def test_a_constant_slice_stays_constant(grey):
     assert np.ptp(equalise(image)) == 0
 
 
-@pytest.mark.parametrize("contrast", ["he", "clahe"])
+@pytest.mark.parametrize("contrast", ["he", "clahe", "he_clahe"])
 def test_slices_are_equalised_one_by_one_and_empty_ones_stay_empty(contrast):
     images = np.stack([np.zeros((64, 64), np.float32), noise(), noise(seed=1, power=5)])
     settings = Preprocessing(size=64, contrast=contrast)
@@ -143,6 +143,14 @@ def test_slices_are_equalised_one_by_one_and_empty_ones_stay_empty(contrast):
     assert not out[0].any()
     for k in (1, 2):
         assert np.array_equal(out[k], apply_contrast(images[k : k + 1], settings)[0])
+
+
+def test_both_steps_are_equalisation_and_then_clahe():
+    image = noise()
+    both = apply_contrast(image[None], Preprocessing(size=64, contrast="he_clahe"))[0]
+    expected = equalise_adaptively(equalise(image), 8, 0.01)
+    assert np.array_equal(both, expected)
+    assert not np.array_equal(both, apply_contrast(image[None], Preprocessing(size=64))[0])
 
 
 def test_contrast_does_without_scikit_image(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ def evaluate(
     fold: int | None = None,
     slices: bool = True,
     regions: bool = False,
+    thresholds: Thresholds | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Score predictions against truths, case by case; one bad case never stops the rest.
@@ -101,6 +103,8 @@ def evaluate(
         fold: which fold is tested, for a split into folds.
         slices: whether each sagittal slice is scored too.
         regions: whether the regions are scored too; needs a dataset with its images.
+        thresholds: what counts as low contrast and as homogeneous, for instance of a larger test set that
+            these cases belong to (:func:`region_thresholds`); else pooled over these cases.
         seed: of the bootstrap interval.
 
     Raises:
@@ -118,7 +122,8 @@ def evaluate(
     if regions and not any(t.image for t, _ in pairs.pairs):
         raise UsageError(f"{truth}: its images are not known; regions need a dataset's folder with images")
     warnings = _warnings(pairs, scheme, common)
-    job = _Job(scheme, common, slices, _pooled(pairs, common) if regions else None)
+    pooled = (thresholds or _pooled([t for t, _ in pairs.pairs], common)) if regions else None
+    job = _Job(scheme, common, slices, pooled)
     cases = []
     for number, (one, file) in enumerate(pairs.pairs, start=1):
         started = time.perf_counter()
@@ -222,10 +227,22 @@ def _read_image(truth: Truth, values: np.ndarray) -> np.ndarray:
     return image
 
 
-def _pooled(pairs: Pairs, common: str | None) -> Thresholds:
+def region_thresholds(truth: str | os.PathLike[str]) -> Thresholds:
+    """Return what counts as low contrast and as homogeneous over all cases of a dataset.
+
+    Raises:
+        UsageError: no truth there, or no image of any.
+    """
+    truths = find_truths(Path(truth))
+    if not any(t.image for t in truths):
+        raise UsageError(f"{truth}: its images are not known; regions need a dataset's folder with images")
+    return _pooled(truths, None)
+
+
+def _pooled(truths: Sequence[Truth], common: str | None) -> Thresholds:
     """Read all images and truths once, and return the thresholds pooled over the test set."""
     pool = Pool()
-    for truth, _ in pairs.pairs:
+    for truth in truths:
         try:
             values, sets, frame, spacing_mm, _ = _read_truth(truth, common)
             image = _read_image(truth, values)

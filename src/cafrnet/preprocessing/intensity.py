@@ -44,7 +44,7 @@ def apply_contrast(images: np.ndarray, settings: Preprocessing) -> np.ndarray:
     Returns:
         Same shape, float32 in [0, 1].
 
-    Source: the paper names both steps and gives no parameters; decided: 8 x 8 regions, clip limit 0.01, which
+    Source: the paper names both steps and gives neither order nor parameters; decided: 8 x 8 regions, clip limit 0.01, which
     are scikit-image's defaults. An empty slice stays empty.
     """
     if settings.contrast == "none":
@@ -52,8 +52,10 @@ def apply_contrast(images: np.ndarray, settings: Preprocessing) -> np.ndarray:
     tile = max(1, settings.size // settings.clahe_tiles)
     done = np.zeros(images.shape, np.float32)
     for k in np.flatnonzero(images.any(axis=(1, 2))):  # one by one is as fast as all at once, in less memory
-        if settings.contrast == "he":
-            done[k] = equalise(images[k])
-        else:
-            done[k] = equalise_adaptively(images[k], tile, settings.clahe_clip)
+        one = images[k]
+        if settings.contrast in ("he", "he_clahe"):
+            one = equalise(one)
+        if settings.contrast in ("clahe", "he_clahe"):
+            one = equalise_adaptively(one, tile, settings.clahe_clip)
+        done[k] = one
     return done

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import InputError, UsageError, nearest
 from ..files import write_json
 
-CONTRASTS = ("none", "he", "clahe")
+CONTRASTS = ("none", "he", "clahe", "he_clahe")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Preprocessing:
     Attributes:
         pixel_mm: edge of a square model pixel, in mm.
         size: rows and columns of the model grid; a multiple of 32.
-        contrast: ``"none"``, ``"he"`` (histogram equalisation) or ``"clahe"`` (contrast-limited adaptive
-            histogram equalisation), the paper's Sect. 4.1; applied slice by slice on the model grid.
+        contrast: ``"none"``, ``"he"`` (histogram equalisation), ``"clahe"`` (contrast-limited adaptive
+            histogram equalisation) or ``"he_clahe"`` (one after the other), the paper's Sect. 4.1; applied
+            slice by slice on the model grid.
         low_percentile, high_percentile: of the non-zero voxels of the volume, mapped to 0 and 1.
         clahe_clip: clip limit, 0 to 1.
         clahe_tiles: contextual regions along each side.

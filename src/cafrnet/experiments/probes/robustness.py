@@ -1,0 +1,241 @@
+"""How much of a model's score is left on worse scans: the word "robust" of the paper's title as numbers.
+
+Every test case of every run is degraded by each artefact at each strength, the same for all models, predicted
+with ``model.onnx`` through the runtime, and scored by the evaluator on its native grid.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...datasets import Case, Dataset, open_dataset
+from ...errors import CAFRNetError, UsageError, nearest
+from ...evaluation import evaluate_arrays
+from ...evaluation.statistics import average_seeds, bootstrap_interval
+from ...evaluation.tables import write_csv
+from ...files import sha256, write_json
+from ...inference import Model, load_model, segment_scan
+from ...labels import UNKNOWN, ValueSets
+from ..layout import RunFolder, read_json
+from .artefacts import ARTEFACTS, degrade, seed_of
+from .runs import need_one_split, test_cases
+from .tables import read_csv
+
+logger = logging.getLogger(__name__)
+
+#: Column values of the scans as they are.
+CLEAN = "none"
+#: A structure of which a cut leaves less than this share is no fair question: it becomes unknown.
+LEAST_LEFT = 0.5
+COLUMNS = (
+    "row",
+    "fold",
+    "seed",
+    "case",
+    "kind",
+    "level",
+    "strength",
+    "dsc",
+    "hd95_mm",
+    "levels_right",
+    "reason",
+)
+SUMMARY = (
+    *("row", "kind", "level", "strength", "unit", "cases", "dsc", "dsc_sd", "levels_right"),
+    *("change", "change_low", "change_high", "failed", "reason"),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to every case.
+
+    Attributes:
+        kinds: of ``ARTEFACTS``.
+        levels: 1 (mild) to 5 (severe).
+        seed: of every artefact.
+        cases: at most this many test cases of each run, the first of its split; None for all.
+    """
+
+    kinds: tuple[str, ...] = tuple(ARTEFACTS)
+    levels: tuple[int, ...] = (1, 2, 3, 4, 5)
+    seed: int = 0
+    cases: int | None = None
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds:
+            if kind not in ARTEFACTS:
+                raise UsageError(f"no artefact {kind!r}{nearest(kind, ARTEFACTS)}")
+        if not self.levels or not set(self.levels) <= {1, 2, 3, 4, 5}:
+            raise UsageError(
+                f"strengths {self.levels} came; numbers from 1 (mild) to 5 (severe) were expected"
+            )
+
+    def steps(self) -> list[tuple[str, int, float]]:
+        """Return (kind, level, strength): the clean scan first."""
+        degraded = [(k, n, ARTEFACTS[k].strengths[n - 1]) for k in self.kinds for n in self.levels]
+        return [(CLEAN, 0, 0.0), *degraded]
+
+
+def robustness(
+    runs: Sequence[RunFolder],
+    data: str | Path,
+    out: Path,
+    *,
+    plan: Plan | None = None,
+    threads: int | None = None,
+    track: Callable[[Sequence[RunFolder]], Iterable[RunFolder]] = iter,
+) -> Path:
+    """Test all runs on degraded scans.
+
+    Args:
+        runs: of one reproduction, trained.
+        data: the dataset that they were trained on.
+        out: folder for ``robustness.csv`` (every case), ``robustness_summary.csv`` (means, and changes from
+            the clean scan with intervals over cases) and ``parts/``, from which an interrupted call goes on.
+        plan: what is done; everything if not given.
+        threads: of one inference; None takes all cores.
+        track: shows progress over the runs.
+
+    Returns:
+        The path of ``robustness_summary.csv``.
+
+    Raises:
+        UsageError: no runs, runs of different splits, or a case that the dataset doesn't have.
+    """
+    plan = plan or Plan()
+    need_one_split(runs)
+    dataset, rows = open_dataset(data), []
+    for run in track(runs):
+        rows += robustness_of(run, dataset, out, plan, threads=threads)
+    write_csv(out / "robustness.csv", COLUMNS, rows)
+    write_csv(out / "robustness_summary.csv", SUMMARY, summarise(rows, np.random.default_rng(plan.seed)))
+    return out / "robustness_summary.csv"
+
+
+def robustness_of(
+    run: RunFolder, dataset: Dataset, out: Path, plan: Plan, *, threads: int | None = None
+) -> list[dict[str, Any]]:
+    """Test one run, or read what an earlier call found with the same model and plan.
+
+    Returns:
+        Rows of ``COLUMNS``; a case that failed has a reason instead of scores.
+    """
+    cases = dataset.select(list(test_cases(run)))[: plan.cases]
+    part = out / "parts" / f"{run.row}-fold{run.fold}-seed{run.seed}.csv"
+    about = {
+        "model": sha256(run.model),
+        "cases": [c.id for c in cases],
+        "seed": plan.seed,
+        "steps": [list(step) for step in plan.steps()],
+    }
+    mark = part.with_suffix(".json")
+    if not (part.is_file() and mark.is_file() and read_json(mark) == about):
+        model = load_model(run.path, threads=threads)
+        rows = [{**_place(run), **row} for case in cases for row in degraded_scores(case, model, plan)]
+        write_csv(part, COLUMNS, rows)
+        write_json(mark, about)
+    return read_csv(part, COLUMNS)
+
+
+def _place(run: RunFolder) -> dict[str, Any]:
+    return {"row": run.row, "fold": run.fold, "seed": run.seed}
+
+
+def degraded_scores(case: Case, model: Model, plan: Plan) -> Iterator[dict[str, Any]]:
+    """Yield a row for the clean scan and for each degraded one."""
+    scan = case.read()
+    truth = case.read_truth(scan)
+    for kind, level, strength in plan.steps():
+        row: dict[str, Any] = {"case": case.id, "kind": kind, "level": level, "strength": strength}
+        try:
+            left, rows = scan, slice(0, None)
+            if kind != CLEAN:
+                left, rows = degrade(scan, kind, strength, seed_of(plan.seed, case.id, kind))
+            kept = cut_truth(truth, case.sets, scan.frame, rows)
+            found = evaluate_arrays(
+                kept, segment_scan(left, model).labels, scan.spacing_mm, sets=case.sets, case=case.id
+            )
+        except CAFRNetError as error:
+            logger.warning("%s, %s %g: %s", case.id, kind, strength, error)
+            yield {**row, "reason": str(error)}
+            continue
+        states = list(found.levels.status.values()) if found.levels else []
+        right = sum(s == "right" for s in states) / len(states) if states else None
+        scores = {"dsc": found.mean("dsc"), "hd95_mm": found.mean("hd95_mm"), "levels_right": right}
+        yield {**row, **scores, "reason": "" if scores["dsc"] is not None else "no structure is scored"}
+
+
+def cut_truth(truth: np.ndarray, sets: ValueSets, frame: Any, rows: slice) -> np.ndarray:
+    """Return the truth of the rows that stay; a structure that lost more than half of itself is unknown.
+
+    Args:
+        truth: values in array order.
+        sets: what they stand for.
+        frame: of the scan (:class:`cafrnet.scan.SagittalFrame`).
+        rows: sagittal rows that stay.
+
+    Returns:
+        Values in array order; ``UNKNOWN`` for what is no fair question any more. Background stays.
+    """
+    sagittal = frame.to_sagittal(truth)
+    kept = sagittal[:, rows].copy()
+    if kept.shape == sagittal.shape:
+        return truth
+    before, after = (np.bincount(a.ravel(), minlength=UNKNOWN + 1) for a in (sagittal, kept))
+    for value, ids in sets.values.items():
+        if ids[0] not in (0, UNKNOWN) and 0 < after[value] < LEAST_LEFT * before[value]:
+            kept[kept == value] = UNKNOWN
+    return np.ascontiguousarray(frame.to_array(kept))
+
+
+def summarise(rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Return mean scores per row, kind and level, and the mean change from the clean scans.
+
+    Seeds of a case are averaged first. A change is over the cases that have both scores; its interval is a
+    bootstrap one over cases. Failed scans are counted beside the mean, never in it.
+    """
+    summary = []
+    for name in dict.fromkeys(r["row"] for r in rows):
+        own = [r for r in rows if r["row"] == name]
+        clean = _by_case(own, CLEAN, 0)
+        for kind, level, strength in dict.fromkeys((r["kind"], r["level"], r["strength"]) for r in own):
+            scores, right = (_by_case(own, kind, level, m) for m in ("dsc", "levels_right"))
+            values = np.array(list(scores.values()))
+            changes = np.array([scores[c] - clean[c] for c in scores if c in clean])
+            interval = bootstrap_interval(changes, rng)
+            failed = sum(r["dsc"] is None for r in own if (r["kind"], r["level"]) == (kind, level))
+            summary.append(
+                {
+                    **{"row": name, "kind": kind, "level": int(level), "strength": strength},
+                    "unit": ARTEFACTS[kind].unit if kind in ARTEFACTS else "",
+                    "cases": len(values),
+                    "dsc": float(values.mean()) if len(values) else None,
+                    "dsc_sd": float(values.std(ddof=1)) if len(values) > 1 else None,
+                    "levels_right": float(np.mean(list(right.values()))) if right else None,
+                    "change": float(changes.mean()) if len(changes) else None,
+                    "change_low": interval.low,
+                    "change_high": interval.high,
+                    "failed": failed,
+                    "reason": interval.reason,
+                }
+            )
+    return summary
+
+
+def _by_case(
+    rows: Sequence[Mapping[str, Any]], kind: str, level: float, metric: str = "dsc"
+) -> dict[str, float]:
+    """Return case -> score at one kind and level, seeds averaged; cases without a score are left out."""
+    at = [r for r in rows if r["kind"] == kind and r["level"] == level]
+    scores: dict[str, list[float]] = {}
+    for row in at:
+        scores.setdefault(row["case"], []).append(row[metric])
+    whole = {case: values for case, values in scores.items() if None not in values}
+    return {case: average_seeds([{case: v} for v in values])[case] for case, values in whole.items()}
