@@ -22,7 +22,7 @@ FLOORS = (
     ("labels",),
     ("scan",),
     ("datasets", "phantom", "preprocessing"),
-    ("anatomy", "report"),
+    ("anatomy", "report", "bundles"),
     ("inference", "evaluation"),
     ("learning",),
     ("experiments",),

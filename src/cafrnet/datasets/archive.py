@@ -81,14 +81,19 @@ def _checked(source: zipfile.ZipFile, archive: Path, most_bytes: int) -> list[zi
     return files
 
 
+def wrong_name(name: str) -> str:
+    """Say what is wrong with the name of a member of an archive; empty if nothing is."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or "\\" in name or ":" in name or "\0" in name:
+        return "has an absolute or foreign name"
+    return "leaves the folder" if ".." in path.parts else ""
+
+
 def _wrong(info: zipfile.ZipInfo, seen: set[str]) -> str:
     """Say what is wrong with a member; empty if nothing is."""
     # orig_filename is the name as it stands in the archive; zipfile cuts at NUL and translates backslashes.
-    name, path = info.orig_filename, PurePosixPath(info.filename)
-    if path.is_absolute() or "\\" in name or ":" in name or "\0" in name:
-        return "has an absolute or foreign name"
-    if ".." in path.parts:
-        return "leaves the folder"
+    if reason := wrong_name(info.orig_filename):
+        return reason
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link or a device"

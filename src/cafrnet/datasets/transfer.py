@@ -40,13 +40,14 @@ class Remote:
         name: plain file name.
         url: where its bytes are.
         size: in bytes.
-        md5: 32 hexadecimal digits.
+        md5, sha256: 32 and 64 hexadecimal digits; whatever is given is compared.
     """
 
     name: str
     url: str
     size: int
-    md5: str
+    md5: str = ""
+    sha256: str = ""
 
 
 class _Passing(Exception):
@@ -72,6 +73,25 @@ def read_json(url: str, *, timeout_s: float = 30.0, pause: Callable[[float], Non
     raise AssertionError("unreachable: _wait raises at the last failure")
 
 
+def announced_bytes(url: str, *, timeout_s: float = 30.0, pause: Callable[[float], None] = time.sleep) -> int:
+    """Ask how many bytes an address holds; none of them is fetched.
+
+    Raises:
+        InputError: no answer after several tries, an answer other than 200, or one that doesn't say.
+    """
+    for failures in range(1, MOST_FAILURES + 1):
+        try:
+            with _open(url, {}, timeout_s, method="HEAD") as answer:
+                length = answer.headers.get("Content-Length", "")
+        except (_Passing, OSError, http.client.HTTPException) as error:
+            _wait(url, error, failures, pause)
+        else:
+            if not length.isdigit():
+                raise InputError(f"{url} does not say how long it is; fetch it by hand and name the file")
+            return int(length)
+    raise AssertionError("unreachable: _wait raises at the last failure")
+
+
 def fetch(
     remote: Remote,
     target: Path,
@@ -92,7 +112,7 @@ def fetch(
         pause: waits between tries, in seconds.
 
     Raises:
-        InputError: the server refuses, sends another size or sum than the record states, or stays silent; no
+        InputError: the server refuses, sends another size or sum than was stated, or stays silent; no
             space on the disk.
     """
     part = target if target.exists() else target.with_name(target.name + ".part")
@@ -108,14 +128,24 @@ def fetch(
         except (_Passing, OSError, http.client.HTTPException) as error:
             failures = 1 if _size(part) > have else failures + 1
             _wait(remote.url, error, failures, pause)
-    with part.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != remote.md5:
-        part.unlink()
-        raise InputError(
-            f"{remote.name}: its MD5 is {found}, the record states {remote.md5}; it was removed, run again"
-        )
+    _check_sums(remote, part)
     part.replace(target)
+
+
+def _check_sums(remote: Remote, part: Path) -> None:
+    """Remove what came and raise InputError unless it has the stated sums."""
+    for name, stated in (("MD5", remote.md5), ("SHA256", remote.sha256)):
+        if not stated:
+            continue
+        with part.open("rb") as file:
+            found = hashlib.file_digest(
+                file, lambda n=name: hashlib.new(n, usedforsecurity=False)
+            ).hexdigest()
+        if found != stated:
+            part.unlink()
+            raise InputError(
+                f"{remote.name}: its {name} is {found}, {stated} was stated; it was removed, run again"
+            )
 
 
 def _continue(remote: Remote, part: Path, have: int, progress: Progress | None, timeout_s: float) -> None:
@@ -172,8 +202,8 @@ def _check_length(remote: Remote, answer: Any, have: int) -> None:
         )
 
 
-def _open(url: str, headers: dict[str, str], timeout_s: float) -> Any:
-    request = urllib.request.Request(url, headers={"User-Agent": "cafrnet", **headers})
+def _open(url: str, headers: dict[str, str], timeout_s: float, method: str = "GET") -> Any:
+    request = urllib.request.Request(url, headers={"User-Agent": "cafrnet", **headers}, method=method)
     try:
         return urllib.request.urlopen(request, timeout=timeout_s)
     except urllib.error.HTTPError as error:

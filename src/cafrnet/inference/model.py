@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..bundles import Bundle, find, open_bundle
+from ..bundles.layout import is_bundle
 from ..errors import InputError, UsageError
 from ..files import sha256
 from ..labels import TABLE
@@ -28,6 +30,7 @@ class Model:
         not_trained: names of the structures that it can never predict.
         calibration: how far its probabilities can be trusted; None before ``cafrnet calibrate``.
         views: of test-time augmentation (:mod:`.views`); none is the rule.
+        bundle: the bundle that it comes from, verified; None for a run.
     """
 
     path: Path
@@ -37,6 +40,7 @@ class Model:
     not_trained: tuple[str, ...]
     calibration: Calibration | None = None
     views: tuple[str, ...] = ()
+    bundle: Bundle | None = None
 
     @cached_property
     def not_trained_ids(self) -> tuple[int, ...]:
@@ -50,29 +54,22 @@ class Model:
 
 
 def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Model:
-    """Load a model from a run or bundle folder.
+    """Load a model from a run or a bundle. A bundle's files are all hashed first.
 
     Args:
-        path: folder with ``model.onnx`` and ``preprocessing.json``. None asks for the default bundle, which
-            no version ships yet.
+        path: folder with ``model.onnx`` and ``preprocessing.json``, or the name of an added bundle. None and
+            ``"default"`` ask for the bundle that ships with the package.
         threads: of one inference; None takes all cores.
 
     Raises:
-        UsageError: no such folder, or no default bundle. InputError: a damaged file, a model of another label
-            table, or a ``preprocessing.json`` that is not the one the model was trained with.
+        UsageError: no such folder or bundle, or no default bundle. InputError: a damaged file, a bundle whose
+            files differ from its hashes, a model of another label table, or a ``preprocessing.json`` that is
+            not the one the model was trained with.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads came, at least 1 was expected")
-    if path is None:
-        raise UsageError(
-            "no trained model ships with this version of cafrnet: name one with --model RUN "
-            "(a folder written by `cafrnet train`)"
-        )
-    folder = Path(path)
-    if not folder.is_dir():
-        raise UsageError(
-            f"{folder} is not a model folder; expected one with model.onnx and preprocessing.json"
-        )
+    folder = find(path)
+    bundle = open_bundle(folder) if is_bundle(folder) else None
     engine = open_engine(folder / "model.onnx", threads)
     preprocessing = Preprocessing.load(folder / "preprocessing.json")
     meta: dict[str, Any] = engine.metadata
@@ -101,7 +98,7 @@ def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | Non
     missing = tuple(TABLE[i].name for i in range(num_classes) if i not in trained)
     stored = meta.get("calibration")
     calibration = None if stored is None else Calibration.from_dict(stored, str(folder / "model.onnx"))
-    return Model(folder, engine, preprocessing, num_classes, missing, calibration)
+    return Model(folder, engine, preprocessing, num_classes, missing, calibration, bundle=bundle)
 
 
 def _check_shapes(engine: Engine, num_classes: int, size: int, path: Path) -> None:

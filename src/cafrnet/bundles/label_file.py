@@ -1,0 +1,39 @@
+"""``labels.yaml`` of a bundle: the ids and names that its outputs stand for, in plain sight."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import yaml
+
+from ..errors import InputError
+from ..files import write_text
+from ..labels import TABLE
+
+
+def write_labels_file(path: Path, num_classes: int, not_trained: Collection[str]) -> None:
+    """Write version, and for each output its id, its name and whether it was trained."""
+    rows = [
+        {"id": label.id, "name": label.name, "trained": label.name not in not_trained}
+        for label in TABLE
+        if label.id < num_classes
+    ]
+    write_text(path, yaml.safe_dump({"version": TABLE.version, "labels": rows}, sort_keys=False))
+
+
+def check_labels(path: Path) -> None:
+    """Raise InputError unless the file is of this label table: same version, same name for each id."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        version, names = raw["version"], {row["id"]: row["name"] for row in raw["labels"]}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{path} can't be read as a label table ({error}); get the bundle again") from error
+    if version != TABLE.version:
+        raise InputError(
+            f"{path} is label table version {version!r}, this cafrnet has version {TABLE.version}; use the "
+            "cafrnet version that the bundle was made with, or a newer bundle"
+        )
+    known = {label.id: label.name for label in TABLE}
+    if wrong := [i for i, name in names.items() if known.get(i) != name]:
+        raise InputError(f"{path} gives the ids {wrong} other names than label table version {version}")
