@@ -1,4 +1,4 @@
-"""What goes wrong in a scanner, at five strengths each: a clean scan in, a worse one out, the same every time.
+"""What goes wrong in a scanner, at five strengths each: a clean scan in, a worse one out, always the same.
 
 Axes: s = slice, r = row (caudal), c = column (posterior), as in a sagittal frame.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from monai.transforms import AdjustContrast, RandBiasField, RandRicianNoise, Resize
 
-from ...errors import UsageError, nearest
+from ...errors import MissingExtraError, UsageError, nearest
 from ...scan import Scan
 
-#: Ghosts of motion: every fourth line of k-space is disturbed, so copies lie at quarters of the field of view.
+#: Every fourth line of k-space is disturbed by motion, so copies lie at quarters of the field of view.
 GHOSTS = 4
 #: Percentile of a scan's voxels that counts as its brightest, so that one bright voxel doesn't set the scale.
 BRIGHTEST_PERCENTILE = 99.5
@@ -60,7 +60,7 @@ def bias_field(box: Box, strength: float) -> np.ndarray:
 
     The field's shape depends on the seed alone, the strength scales its exponent.
     """
-    field = RandBiasField(degree=3, coeff_range=(-strength, strength), prob=1.0)
+    field = _monai().RandBiasField(degree=3, coeff_range=(-strength, strength), prob=1.0)
     field.set_random_state(seed=box.seed)
     return _array(field(box.image[None]))[0]
 
@@ -70,7 +70,7 @@ def noise(box: Box, strength: float) -> np.ndarray:
 
     ``strength`` is the standard deviation of each channel over the brightest grey value.
     """
-    rician = RandRicianNoise(prob=1.0, std=strength, sample_std=False)
+    rician = _monai().RandRicianNoise(prob=1.0, std=strength, sample_std=False)
     rician.set_random_state(seed=box.seed)
     return _array(rician(box.image))
 
@@ -82,9 +82,9 @@ def ghosting(box: Box, strength: float) -> np.ndarray:
 
     .. math:: I'(x) = I(x) - \frac{a}{4} \sum_{j=0}^{3} (-1)^j I(x - j N / 4)
 
-    so every voxel leaves copies of a quarter of its strength times ``a`` at quarters of the field of view. The
-    lines are chosen so that the mean (line 0) stays. Ghosts run front to back, the usual phase direction in
-    which breathing and the aorta reach the spine. No library among the dependencies has it.
+    so every voxel leaves copies of a quarter of its strength times ``a`` at quarters of the field of view.
+    The lines are chosen so that the mean (line 0) stays. Ghosts run front to back, the usual phase direction
+    in which breathing and the aorta reach the spine. No library among the dependencies has it.
     """
     lines = np.fft.fft(box.image, axis=2)
     lines[:, :, GHOSTS // 2 :: GHOSTS] *= 1 - strength
@@ -93,7 +93,7 @@ def ghosting(box: Box, strength: float) -> np.ndarray:
 
 def gamma(box: Box, strength: float) -> np.ndarray:
     """Raise the grey values to a power: the dark tones run together (MONAI)."""
-    return _array(AdjustContrast(gamma=strength)(box.image))
+    return _array(_monai().AdjustContrast(gamma=strength)(box.image))
 
 
 def inversion(box: Box, strength: float) -> np.ndarray:
@@ -114,8 +114,9 @@ def resolution(box: Box, strength: float) -> np.ndarray:
     """
     shape = box.image.shape[1:]
     coarse = [max(1, min(n, round(n * s / strength))) for n, s in zip(shape, box.spacing_mm[1:], strict=True)]
-    averaged = Resize(coarse, mode="area")(box.image)
-    return _array(Resize(shape, mode="bilinear")(averaged))
+    resize = _monai().Resize
+    averaged = resize(coarse, mode="area")(box.image)
+    return _array(resize(shape, mode="bilinear")(averaged))
 
 
 #: Every kind. The strengths are ours: the mildest is hardly seen, the strongest would be measured again.
@@ -123,7 +124,7 @@ ARTEFACTS: Mapping[str, Artefact] = {
     "bias_field": Artefact("bias field", "coefficient", (0.1, 0.2, 0.3, 0.5, 0.7), bias_field),
     "noise": Artefact("noise", "SD / brightest", (0.02, 0.05, 0.1, 0.15, 0.2), noise),
     "ghosting": Artefact("motion ghosting", "share of a line lost", (0.2, 0.4, 0.6, 0.8, 1.0), ghosting),
-    "gamma": Artefact("contrast: gamma", "exponent", (1.25, 1.5, 2.0, 3.0, 4.0), gamma),
+    "gamma": Artefact("contrast: gamma", "exponent", (1.1, 1.25, 1.5, 2.0, 3.0), gamma),
     "inversion": Artefact(
         "contrast: bright made dark", "share of range", (0.2, 0.4, 0.6, 0.8, 1.0), inversion
     ),
@@ -172,7 +173,7 @@ def degrade(scan: Scan, kind: str, strength: float, seed: int) -> tuple[Scan, sl
 
 
 def seed_of(seed: int, case: str, kind: str) -> int:
-    """Return the seed of one case and kind, the same on every machine; a stronger artefact keeps its shape."""
+    """Return the seed of one case and kind; a stronger artefact keeps its shape."""
     words = np.random.SeedSequence((seed, zlib.crc32(case.encode()), zlib.crc32(kind.encode())))
     return int(words.generate_state(1)[0])
 
@@ -199,6 +200,19 @@ def _cut(scan: Scan, rows: slice) -> Scan:
     affine = scan.affine.copy()
     affine[:3, 3] += first * affine[:3, axis]
     return Scan(scan.voxels[tuple(index)], affine, source=f"{scan.source}, rows {rows.start}-{rows.stop}")
+
+
+def _monai() -> Any:
+    """Return MONAI's transforms, which take seconds to load.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import monai.transforms
+    except ImportError as error:
+        raise MissingExtraError("degrading scans", "train") from error
+    return monai.transforms
 
 
 def _array(result: object) -> np.ndarray:

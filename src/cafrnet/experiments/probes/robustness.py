@@ -17,7 +17,9 @@ import numpy as np
 from ...datasets import Case, Dataset, open_dataset
 from ...errors import CAFRNetError, UsageError, nearest
 from ...evaluation import evaluate_arrays
-from ...evaluation.statistics import average_seeds, bootstrap_interval
+from ...evaluation.scores import mean_of
+from ...evaluation.sets import HEADLINE
+from ...evaluation.statistics import bootstrap_interval
 from ...evaluation.tables import write_csv
 from ...files import sha256, write_json
 from ...inference import Model, load_model, segment_scan
@@ -34,21 +36,12 @@ CLEAN = "none"
 #: A structure of which a cut leaves less than this share is no fair question: it becomes unknown.
 LEAST_LEFT = 0.5
 COLUMNS = (
-    "row",
-    "fold",
-    "seed",
-    "case",
-    "kind",
-    "level",
-    "strength",
-    "dsc",
-    "hd95_mm",
-    "levels_right",
-    "reason",
+    *("row", "fold", "seed", "case", "kind", "level", "strength"),
+    *("dsc", "dsc_after_shift", "hd95_mm", "levels_right", "reason"),
 )
 SUMMARY = (
-    *("row", "kind", "level", "strength", "unit", "cases", "dsc", "dsc_sd", "levels_right"),
-    *("change", "change_low", "change_high", "failed", "reason"),
+    *("row", "kind", "level", "strength", "unit", "cases", "dsc", "dsc_sd"),
+    *("dsc_after_shift", "levels_right", "change", "change_low", "change_high", "failed", "reason"),
 )
 
 
@@ -168,7 +161,12 @@ def degraded_scores(case: Case, model: Model, plan: Plan) -> Iterator[dict[str, 
             continue
         states = list(found.levels.status.values()) if found.levels else []
         right = sum(s == "right" for s in states) / len(states) if states else None
-        scores = {"dsc": found.mean("dsc"), "hd95_mm": found.mean("hd95_mm"), "levels_right": right}
+        scores = {
+            "dsc": found.mean("dsc"),
+            "dsc_after_shift": mean_of(found.rows_after_shift, "dsc", HEADLINE),
+            "hd95_mm": found.mean("hd95_mm"),
+            "levels_right": right,
+        }
         yield {**row, **scores, "reason": "" if scores["dsc"] is not None else "no structure is scored"}
 
 
@@ -206,7 +204,8 @@ def summarise(rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> li
         own = [r for r in rows if r["row"] == name]
         clean = _by_case(own, CLEAN, 0)
         for kind, level, strength in dict.fromkeys((r["kind"], r["level"], r["strength"]) for r in own):
-            scores, right = (_by_case(own, kind, level, m) for m in ("dsc", "levels_right"))
+            scores = _by_case(own, kind, level)
+            beside = {m: _by_case(own, kind, level, m) for m in ("dsc_after_shift", "levels_right")}
             values = np.array(list(scores.values()))
             changes = np.array([scores[c] - clean[c] for c in scores if c in clean])
             interval = bootstrap_interval(changes, rng)
@@ -218,7 +217,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> li
                     "cases": len(values),
                     "dsc": float(values.mean()) if len(values) else None,
                     "dsc_sd": float(values.std(ddof=1)) if len(values) > 1 else None,
-                    "levels_right": float(np.mean(list(right.values()))) if right else None,
+                    **{m: float(np.mean(list(v.values()))) if v else None for m, v in beside.items()},
                     "change": float(changes.mean()) if len(changes) else None,
                     "change_low": interval.low,
                     "change_high": interval.high,
@@ -237,5 +236,4 @@ def _by_case(
     scores: dict[str, list[float]] = {}
     for row in at:
         scores.setdefault(row["case"], []).append(row[metric])
-    whole = {case: values for case, values in scores.items() if None not in values}
-    return {case: average_seeds([{case: v} for v in values])[case] for case, values in whole.items()}
+    return {case: float(np.mean(values)) for case, values in scores.items() if None not in values}
