@@ -22,6 +22,12 @@ class UsageError(CAFRNetError):
     """Options, recipe or paths are wrong: nothing could start (exit code 2)."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of many cases; the message says what is finished. Not a CAFRNetError: nothing that
+    handles errors of one case may hold it up.
+    """
+
+
 class MissingExtraError(UsageError):
     """A feature needs an optional part of the installation.
 

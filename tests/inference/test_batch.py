@@ -112,7 +112,7 @@ def test_the_record(inputs, tmp_path, model):
     assert record["options"] == {"series": "auto", "pixel_mm": None, "labels": "spider"}
     assert record["outputs"] == {"labels": "a_seg.nii.gz", "preview": "a_preview.png"}
     steps = {"read", "preprocess", "model", "to_native_grid", "write", "total"}
-    assert set(record["timings_s"]) == steps
+    assert set(record["timings_s"]) >= steps
     assert all(seconds >= 0 for seconds in record["timings_s"].values())
     assert record["geometry"] == {"shape": [32, 48, 3], "spacing_mm": [2.0, 2.0, 4.0]}
     assert record["structures"][:3] == ["S", "L5", "L4"]

@@ -77,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         named = f"{error.filename}: " if error.filename else ""
         print(f"cafrnet: {named}{error.strerror or error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("cafrnet: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"cafrnet: interrupted{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
         return 130
 
 

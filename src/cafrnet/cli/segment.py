@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from .bulk_options import add_bulk_options, ray_options
 from .outcomes import conclude
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from ..inference import Model, Outcome
+    from ..inference.inputs import Job
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,60 +50,81 @@ def add_parser(subparsers: Any) -> None:
         "--threads", type=int, metavar="N", help="threads of one inference (default: all cores)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object with every outcome")
+    add_bulk_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Segment and report; 1 if a scan failed, 2 if all of them lack an option."""
-    from ..errors import InputError, UsageError
-    from ..inference import segment_files
-    from ..inference.batch import Outcome
-    from ..inference.ensemble import load_models
+    """Segment and report; 1 if a scan failed or was left, 2 if all of them lack an option."""
+    from ..inference.bulk.parts import journal_name, share
     from ..inference.inputs import check_writable, plan_jobs
-    from ..inference.views import with_views
     from ..labels import get_scheme
 
     get_scheme(args.labels)
     jobs = plan_jobs(args.inputs, args.output, png=args.pixel_mm is not None)
-    try:
-        model = load_models(args.model, threads=args.threads)
-    except InputError as error:
-        raise UsageError(str(error)) from error  # without a model nothing could start
-    if args.tta:
-        model = with_views(model)
-    check_writable(jobs)
-    began = time.perf_counter()
-
-    def progress(number: int, count: int, outcome: Outcome) -> None:
-        if args.quiet or (count == 1 and outcome.status == "failed"):
-            return
-        rate = (time.perf_counter() - began) / number
-        left = f", about {rate * (count - number):.0f} s left" if count > number else ""
-        text = outcome.message if outcome.status == "failed" else str(outcome.job.labels)
-        print(f"[{number}/{count}] {outcome.status}: {text}{left}", file=sys.stderr)
-
-    outcomes = segment_files(
-        jobs,
-        model,
-        series=args.series,
-        pixel_mm=args.pixel_mm,
-        labels=args.labels,
-        overwrite=args.overwrite,
-        progress=progress,
-    )
+    mine = share(jobs, args.num_parts, args.part)
+    check_writable(mine)
+    journal = Path(args.output) / journal_name(args.num_parts, args.part) if len(jobs) > 1 else None
+    outcomes = _segment(args, mine, journal)
     failed = sum(o.status == "failed" for o in outcomes)
     if args.json:
         rows = [
             {
                 "input": str(o.job.source),
                 "status": o.status,
-                "labels": str(o.job.labels) if o.status != "failed" else None,
+                "labels": str(o.job.labels) if o.status in ("done", "skipped") else None,
                 "message": o.message,
             }
             for o in outcomes
         ]
-        print(json.dumps({"cases": rows, "failed": failed}, indent=2))
+        left = sum(o.status == "left" for o in outcomes)
+        print(json.dumps({"cases": rows, "failed": failed, "left": left}, indent=2))
     else:
         for o in outcomes:
-            if o.status != "failed":
+            if o.status in ("done", "skipped"):
                 print(o.job.labels)
     return conclude(outcomes, "scans")
+
+
+def _segment(args: argparse.Namespace, jobs: list[Job], journal: Path | None) -> list[Outcome]:
+    """Segment here or on many machines."""
+    from ..errors import InputError, UsageError
+    from ..inference import segment_files
+    from ..inference.batch import Workers
+
+    progress = Progress(args.quiet)
+
+    def told(number: int, count: int, outcome: Outcome) -> None:
+        if count > 1 or outcome.status != "failed":
+            text = outcome.message if outcome.status == "failed" else str(outcome.job.labels)
+            progress.line(number, count, outcome, text)
+
+    options = {
+        "series": args.series,
+        "pixel_mm": args.pixel_mm,
+        "labels": args.labels,
+        "overwrite": args.overwrite,
+        "journal": journal,
+        "progress": told,
+    }
+    on_ray = ray_options(args)
+    threads = on_ray.threads if on_ray and args.threads is None else args.threads
+    load = partial(_load, args.model, threads, args.tta)
+    try:
+        model = load()
+    except InputError as error:
+        raise UsageError(str(error)) from error  # without a model nothing could start
+    if on_ray is None:
+        return segment_files(jobs, model, workers=Workers.default(args.at_once), **options)
+    from ..inference.bulk.ray_data import segment_on_ray
+
+    del model  # it was a check; every worker loads its own
+    return segment_on_ray(jobs, load, on_ray, at_once=1 if args.at_once is None else args.at_once, **options)
+
+
+def _load(models: list[str], threads: int | None, tta: bool) -> Model:
+    """Load the model; in every worker, where there are several."""
+    from ..inference.ensemble import load_models
+    from ..inference.views import with_views
+
+    model = load_models(models, threads=threads)
+    return with_views(model) if tta else model

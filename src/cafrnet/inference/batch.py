@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from ..errors import CAFRNetError, UsageError
 from ..labels import get_scheme
+from .bulk.flow import Flow, Stage
+from .bulk.outcomes import Ledger, Outcome, Progress
+from .bulk.shared_engine import SharedEngine
 from .inputs import Job
 from .model import Model
-from .stages import Request, infer_case, read_case, write_case
+from .segment import Segmentation
+from .stages import Opened, Request, infer_case, read_case, write_case
 
-logger = logging.getLogger(__name__)
+#: Most slices of different scans that go through the network together.
+SLICES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one scan.
+class Workers:
+    """How many scans are at once in which stage. Measured in docs/bulk.md.
 
     Attributes:
-        job: the scan and its outputs.
-        status: ``"done"``, ``"skipped"`` (finished before) or ``"failed"``.
-        message: why it failed.
-        usage: whether it failed because an option is missing or wrong (several series, no pixel size).
+        read, infer, write: threads of each stage. The network itself runs one batch at a time, on all cores;
+            meanwhile the other scans of this stage are brought to the model grid or back from it.
+        at_once: most scans in memory. 1 is one after the other, without threads.
     """
 
-    job: Job
-    status: str
-    message: str = ""
-    usage: bool = False
+    read: int = 1
+    infer: int = 2
+    write: int = 1
+    at_once: int = 4
+
+    @classmethod
+    def default(cls, at_once: int | None = None) -> Workers:
+        """Return what suits this machine.
+
+        Args:
+            at_once: most scans in memory; None chooses it too.
+        """
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        read, infer, write = max(1, cores // 8), max(2, cores // 4), max(1, cores // 4)
+        return cls(read, infer, write, read + infer + write if at_once is None else at_once)
 
 
 def segment_files(
@@ -40,9 +56,11 @@ def segment_files(
     pixel_mm: float | None = None,
     labels: str = "cafrnet",
     overwrite: bool = False,
-    progress: Callable[[int, int, Outcome], None] | None = None,
+    workers: Workers | None = None,
+    journal: Path | None = None,
+    progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Segment scans one after the other with one loaded model.
+    """Segment scans with one loaded model: one is read while others go through the network or are written.
 
     Args:
         jobs: see :func:`cafrnet.inference.inputs.plan_jobs`.
@@ -51,28 +69,66 @@ def segment_files(
         pixel_mm: pixel size of PNG inputs.
         labels: scheme of the label maps that are written.
         overwrite: do finished scans again, and replace files of others that have an output's name.
+        workers: how many scans at once; None suits this machine.
+        journal: file that gets one JSON line for each scan, see :class:`~.bulk.journal.Journal`.
         progress: called after each scan with its number from 1, the count, and what became of it.
 
     Returns:
         One outcome per job, in order. A scan is finished when its JSON names the same input, model and
-        options; the JSON is written last.
+        options; the JSON is written last. When nothing can be written any more, no further scan is started.
+
+    Raises:
+        UsageError: no such scheme, or no scan at once.
+        Interrupted: Ctrl-C; results that were being written are whole, what was under way is not there.
     """
     get_scheme(labels)
     request = Request(model, series, pixel_mm, labels, overwrite)
-    outcomes = []
-    for number, job in enumerate(jobs, 1):
+    ledger = Ledger(jobs, journal, progress)
+    workers = workers or Workers.default()
+    try:
+        if len(jobs) > 1 and workers.at_once != 1:
+            _together(ledger, request, workers)
+        else:
+            _in_turn(ledger, request)
+    except KeyboardInterrupt as stop:
+        raise ledger.interrupted() from stop
+    return ledger.outcomes()
+
+
+def _in_turn(ledger: Ledger, request: Request) -> None:
+    """One scan after the other."""
+    for index, job in enumerate(ledger.fresh()):
         try:
             case = read_case(job, request)
             if case is not None:
                 write_case(case, infer_case(case, request), request)
-            outcome = Outcome(job, "skipped" if case is None else "done")
-        except CAFRNetError as error:
-            outcome = Outcome(job, "failed", str(error), isinstance(error, UsageError))
+            ledger.note(index, Outcome(job, "skipped" if case is None else "done"))
         except Exception as error:  # whatever one scan does, the others go on
-            logger.debug("%s: unexpected failure", job.source, exc_info=True)
-            reason = " ".join(str(error).split())
-            outcome = Outcome(job, "failed", f"{job.source}: unexpected {type(error).__name__}: {reason}")
-        outcomes.append(outcome)
-        if progress:
-            progress(number, len(jobs), outcome)
-    return outcomes
+            ledger.note(index, error)
+
+
+def _together(ledger: Ledger, request: Request, workers: Workers) -> None:
+    """Several scans at once, in different stages."""
+    engine = SharedEngine(request.model.engine, SLICES_AT_ONCE)
+    inferring = replace(request, model=replace(request.model, engine=engine))
+
+    def read(job: Job) -> Opened | Outcome:
+        return read_case(job, request) or Outcome(job, "skipped")
+
+    def infer(case: Opened) -> tuple[Opened, Segmentation]:
+        return case, infer_case(case, inferring)
+
+    def write(pair: tuple[Opened, Segmentation]) -> Outcome:
+        write_case(*pair, request)
+        return Outcome(pair[0].job, "done")
+
+    stages = Stage(read, workers.read), Stage(infer, workers.infer), Stage(write, workers.write)
+    flow = Flow(stages, workers.at_once, ends=Outcome)
+    try:
+        with closing(flow.run(ledger.fresh())) as running:
+            for index, result in running:
+                ledger.note(index, result)
+    except KeyboardInterrupt:
+        for index, result in flow.stopped():
+            ledger.note(index, result)
+        raise
