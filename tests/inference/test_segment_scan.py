@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import cafrnet
+from cafrnet.anatomy import NamingOptions
 from cafrnet.errors import InputError, UsageError
 from cafrnet.inference import load_model, segment_scan
 from cafrnet.inference.segment import SLICES_AT_ONCE
@@ -50,7 +51,7 @@ def test_the_ids_come_back_voxel_for_voxel(model, stairs_scan):
     assert found.labels.dtype == np.uint8
     assert np.array_equal(found.labels, labels)
     assert found.names == {k: cafrnet.inference.segment.TABLE[k].name for k in np.unique(labels) if k}
-    assert {"preprocess", "model", "to_native_grid"} == set(found.timings_s)
+    assert {"preprocess", "model", "naming", "to_native_grid"} == set(found.timings_s)
 
 
 @pytest.mark.parametrize(("order", "flips"), TURNS)
@@ -96,15 +97,20 @@ def test_logits_are_held_for_a_few_slices_only(model):
     assert spy.alive == 0  # the logits of the slices before were gone when the next ones were made
 
 
-def test_a_class_that_was_not_trained_never_appears(tmp_path):
+def test_a_class_that_was_not_trained_appears_only_where_the_order_says_so(tmp_path):
     without = [k for k in range(22) if k not in (5, 20)]
     model = load_model(write_grey_model(tmp_path / "run", trained=without), threads=1)
     image, labels, affine = stairs()
-    found = segment_scan(Scan(image, affine), model).labels
+    scan = Scan(image, affine)
     assert model.not_trained == ("L2", "spinal canal")
-    assert not np.isin(found, (5, 20)).any()
+    raw = segment_scan(scan, model, postprocessing=NamingOptions.without("all"))
+    assert not np.isin(raw.labels, (5, 20)).any()
+    assert raw.naming is None
     rest = ~np.isin(labels, (5, 20))
-    assert np.array_equal(found[rest], labels[rest])
+    assert np.array_equal(raw.labels[rest], labels[rest])
+    without_l2 = write_grey_model(tmp_path / "l2", trained=[k for k in range(22) if k != 5])
+    named = segment_scan(scan, load_model(without_l2, threads=1))
+    assert np.array_equal(named.labels, labels)  # what lies between L3 and L1 is L2
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..anatomy.sequence import Prices
 from ..bundles import Bundle, find, open_bundle
 from ..bundles.layout import is_bundle
 from ..errors import InputError, UsageError
@@ -29,6 +30,7 @@ class Model:
         num_classes: outputs, ids 0 to ``num_classes - 1``.
         not_trained: names of the structures that it can never predict.
         calibration: how far its probabilities can be trusted; None before ``cafrnet calibrate``.
+        naming: prices of the model that names the column; the defaults where none were fitted.
         views: of test-time augmentation (:mod:`.views`); none is the rule.
         bundle: the bundle that it comes from, verified; None for a run.
     """
@@ -39,6 +41,7 @@ class Model:
     num_classes: int
     not_trained: tuple[str, ...]
     calibration: Calibration | None = None
+    naming: Prices = field(default_factory=Prices)
     views: tuple[str, ...] = ()
     bundle: Bundle | None = None
 
@@ -98,7 +101,8 @@ def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | Non
     missing = tuple(TABLE[i].name for i in range(num_classes) if i not in trained)
     stored = meta.get("calibration")
     calibration = None if stored is None else Calibration.from_dict(stored, str(folder / "model.onnx"))
-    return Model(folder, engine, preprocessing, num_classes, missing, calibration, bundle=bundle)
+    naming = Prices.from_dict(meta.get("naming", {}), str(folder / "model.onnx"))
+    return Model(folder, engine, preprocessing, num_classes, missing, calibration, naming, bundle=bundle)
 
 
 def _check_shapes(engine: Engine, num_classes: int, size: int, path: Path) -> None:

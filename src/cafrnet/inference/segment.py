@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from ..anatomy.naming import Naming
+from ..anatomy.options import NamingOptions
 from ..errors import InputError
 from ..labels import TABLE
 from ..preprocessing import prepare
 from ..scan import Scan, write_labels
-from .assemble import native_labels
+from .assembly import Assembly
 from .model import Model
 
 #: Slices that go through the network together: enough to fill two cores, few enough to bound memory.
@@ -30,11 +32,13 @@ class Segmentation:
         labels: uint8 ids of the label table, in the scan's own array order.
         scan: the scan.
         timings_s: seconds of each step.
+        naming: how sure the names are, and what they could be instead; None where post-processing is off.
     """
 
     labels: np.ndarray
     scan: Scan
     timings_s: dict[str, float] = field(default_factory=dict)
+    naming: Naming | None = None
 
     @property
     def names(self) -> dict[int, str]:
@@ -43,41 +47,46 @@ class Segmentation:
 
     def record(self) -> dict[str, Any]:
         """Return what the scan's JSON says about what was found."""
-        return {"structures": [name for _, name in sorted(self.names.items())]}
+        return {
+            "structures": [name for _, name in sorted(self.names.items())],
+            **(self.naming.record() if self.naming else {}),
+        }
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the label map in the scan's own geometry; the file is whole or absent."""
         write_labels(self.labels, self.scan, path)
 
 
-def segment_scan(scan: Scan, model: Model) -> Segmentation:
-    """Find the structures of one scan.
+def segment_scan(scan: Scan, model: Model, *, postprocessing: NamingOptions | None = None) -> Segmentation:
+    """Find and name the structures of one scan.
 
     Args:
         scan: sagittal, in any array order.
         model: see :func:`load_model`.
+        postprocessing: which steps lead from the network's answer to names; by default all.
 
     Returns:
-        Labels on the scan's own grid. Memory beyond the scan and its labels does not grow with the number of
-        slices: a few slices at a time go through the network and back.
+        Labels on the scan's own grid. The network's answers for all classes are held for a few slices at a
+        time; of all slices only what bodies and discs need for their names is kept, on the model grid.
 
     Raises:
         InputError: the scan is not sagittal, or the network gave something else than finite logits.
     """
     clock = _Clock()
     ready = prepare(scan, model.preprocessing)
+    assembly = Assembly(scan, ready.grid, model, postprocessing or NamingOptions())
     clock.lap("preprocess")
-    sagittal = np.zeros(ready.grid.native_shape, np.uint8)
     for first in range(0, len(ready.images), SLICES_AT_ONCE):
         logits = _logits(model, ready.images[first : first + SLICES_AT_ONCE, None])
         clock.lap("model")
-        for k in range(len(logits)):
-            sagittal[first + k] = native_labels(logits[k], ready.grid)
+        assembly.add(first, logits)
         del logits  # before the next ones are made
         clock.lap("to_native_grid")
-    labels = np.ascontiguousarray(scan.frame.to_array(sagittal))
+    naming = assembly.name()
+    clock.lap("naming")
+    labels = assembly.labels()
     clock.lap("to_native_grid")
-    return Segmentation(labels, scan, clock.seconds)
+    return Segmentation(labels, scan, clock.seconds, naming)
 
 
 def _logits(model: Model, images: np.ndarray) -> np.ndarray:
