@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,13 +101,13 @@ def fetch(
     timeout_s: float = 30.0,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Fetch a file to ``target``, which is whole and has the stated size and MD5, or absent.
+    """Fetch a file to ``target``, which is whole and has the stated size and sums, or absent.
 
     What has come so far stands in ``target.part``, and a later call goes on from there.
 
     Args:
         remote: the file.
-        target: where it goes; if it is already there with the right size and sum, nothing is fetched.
+        target: where it goes; if it is already there with the right size and sums, nothing is fetched.
         progress: is told of each piece.
         timeout_s: silence of the server after which the connection is given up and tried again.
         pause: waits between tries, in seconds.
@@ -138,9 +139,7 @@ def _check_sums(remote: Remote, part: Path) -> None:
         if not stated:
             continue
         with part.open("rb") as file:
-            found = hashlib.file_digest(
-                file, lambda n=name: hashlib.new(n, usedforsecurity=False)
-            ).hexdigest()
+            found = hashlib.file_digest(file, partial(hashlib.new, name, usedforsecurity=False)).hexdigest()
         if found != stated:
             part.unlink()
             raise InputError(

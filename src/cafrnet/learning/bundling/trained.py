@@ -1,0 +1,121 @@
+"""Weights that were trained before, read from a run or out of a bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ...bundles import find, open_bundle
+from ...bundles.layout import MODEL, is_bundle
+from ...errors import InputError, UsageError
+from ...files import sha256
+from ..recipes import Recipe
+from ..recipes.load import check
+
+#: What stands before a weight's own name in ``model.onnx`` and in ``best.safetensors``.
+ONNX_PREFIX, RUN_PREFIX = "segmenter.network.", "network."
+#: Counters that no result depends on.
+COUNTERS = ".num_batches_tracked"
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained network, not yet built.
+
+    Attributes:
+        source: as it was named.
+        recipe: that it was trained with.
+        weights: parameter or buffer of the network -> fp32 (or whole-number) tensor.
+        trained: [num_classes] bool: which outputs were trained.
+        left_out: weights of the network that are not in ``weights``, since no logit depends on them.
+        sha256: of the file that the weights come from.
+    """
+
+    source: str
+    recipe: Recipe
+    weights: dict[str, Tensor]
+    trained: np.ndarray
+    left_out: frozenset[str]
+    sha256: str
+
+
+def read_trained(source: str | os.PathLike[str]) -> Trained:
+    """Read weights with what belongs to them.
+
+    Args:
+        source: run folder, bundle folder, name of an added bundle, or ``"default"``.
+
+    Raises:
+        UsageError: no such folder or bundle, or a folder that is neither. InputError: damaged files.
+    """
+    folder = find(source)
+    return _of_bundle(folder, str(source)) if is_bundle(folder) else _of_run(folder, str(source))
+
+
+def _of_bundle(folder: Path, source: str) -> Trained:
+    """Take the weights out of ``model.onnx``, where each has its name (see ``export_onnx(fold=False)``)."""
+    import onnx
+
+    bundle = open_bundle(folder)
+    proto = onnx.load(folder / MODEL)
+    meta = {p.key: json.loads(p.value) for p in proto.metadata_props if p.key.startswith("cafrnet.")}
+    recipe = check(bundle.card.recipe, f"on the card of {source}")
+    weights = {
+        tensor.name.removeprefix(ONNX_PREFIX): _tensor(onnx.numpy_helper.to_array(tensor))
+        for tensor in proto.graph.initializer
+        if tensor.name.startswith(ONNX_PREFIX)
+    }
+    trained = np.zeros(recipe.num_classes, bool)
+    trained[meta["cafrnet.trained"]] = True
+    left_out = frozenset(bundle.card.raw["weights"]["left_out"])
+    return Trained(source, recipe, weights, trained, left_out, bundle.hashes[MODEL])
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    whole = values.dtype.kind in "iub"
+    return torch.from_numpy(np.array(values if whole else values.astype(np.float32)))
+
+
+def _of_run(folder: Path, source: str) -> Trained:
+    path = folder / "best.safetensors"
+    recipe = run_recipe(folder)
+    try:
+        stored = load_file(path)
+        trained = stored.pop("trained").numpy()
+    except Exception as error:
+        raise InputError(f"{path} is missing or damaged ({error}); train the run to its end") from error
+    weights = {name.removeprefix(RUN_PREFIX): tensor for name, tensor in stored.items()}
+    return Trained(source, recipe, weights, trained, frozenset(), sha256(path))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return what ``config.yaml`` of a run says.
+
+    Raises:
+        UsageError: no run.
+    """
+    path = folder / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        _ = config["recipe"]
+    except FileNotFoundError:
+        raise UsageError(
+            f"{folder} is neither a run nor a bundle: it has no config.yaml and no card.yaml"
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    return dict(config)
+
+
+def run_recipe(folder: Path) -> Recipe:
+    """Return the recipe of a run."""
+    return check(read_config(folder)["recipe"], str(folder / "config.yaml"))
