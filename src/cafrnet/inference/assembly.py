@@ -17,6 +17,9 @@ from ..scan import Scan
 from .assemble import DROPPED, native_labels, native_names
 from .model import Model
 
+#: Volumes in a single slice are counted as if it were so thick: that of a clinical scan.
+SINGLE_SLICE_MM = 4.0
+
 
 class Assembly:
     """Collects what the network says about one scan.
@@ -50,7 +53,7 @@ class Assembly:
         self._parts.clear()
         naming, self._ids = name_voxels(
             self._voxels,
-            Grid(self._grid.pixel_mm, self._scan.frame.spacing_mm[0]),
+            Grid(self._grid.pixel_mm, self._slice_mm()),
             model_to_world(self._scan, self._grid),
             rows=_filled_rows(self._scan, self._grid),
             not_trained=self._model.not_trained_ids,
@@ -58,6 +61,10 @@ class Assembly:
             options=self._options,
         )
         return naming
+
+    def _slice_mm(self) -> float:
+        """Return the distance of slices; a single one counts as :data:`SINGLE_SLICE_MM`."""
+        return self._scan.frame.spacing_mm[0] if len(self._native) > 1 else SINGLE_SLICE_MM
 
     def labels(self) -> np.ndarray:
         """Return the label map in the scan's own array order, after :meth:`name`."""
