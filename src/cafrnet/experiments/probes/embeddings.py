@@ -1,102 +1,28 @@
-"""How far classes lie apart in the features that CLR works on, with CLR and without it.
-
-A run without CLR has no fused map: its 1 x 1 convolution exists for CLR only. What both have is what the fused
-map is made of: the three taps at 1/4, concatenated (Sect. 3.1). That is compared, each channel scaled to mean 0
-and standard deviation 1 over the sampled cells.
-"""
+"""How far classes lie apart in the features that CLR works on, with CLR and without it."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn import functional as F
+from scipy import stats
 
 from ...errors import MissingExtraError, UsageError
-from ...evaluation.statistics import RESAMPLES
+from ...evaluation.statistics import compare
 from ...evaluation.tables import write_csv
-from ...learning.losses.clr import cell_labels
 from ..layout import RunFolder
-from .networks import cases_of, load_network, model_grid
-from .runs import test_cases
+from .cells import Cells, sample_features
 
-#: Cells per class and case.
-CELLS = 16
 #: Cells of one t-SNE, so that it takes seconds.
 TSNE_CELLS = 1500
 COLUMNS = (
-    "row",
-    "fold",
-    "seed",
-    "cells",
-    "cases",
-    "classes",
-    "between_to_within",
-    "low",
-    "high",
-    "silhouette",
-    "reason",
+    *("row", "fold", "seed", "cells", "cases", "classes"),
+    *("between_to_within", "low", "high", "silhouette", "reason"),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """Sampled features of the test cases of one run.
-
-    Attributes:
-        features: [n, d], each channel with mean 0 and standard deviation 1.
-        classes: [n] ids 0 to 19.
-        cases: [n] case ids.
-    """
-
-    features: np.ndarray
-    classes: np.ndarray
-    cases: np.ndarray
-
-
-def sample_features(run: RunFolder, data: str | Path, *, seed: int = 0) -> Cells:
-    """Sample the same number of cells of every class from each test case.
-
-    The cells depend on truth, case and seed alone, so two runs with one model grid give the same cells.
-
-    Raises:
-        UsageError: the network hands out no taps. InputError: a case or the weights can't be read.
-    """
-    network, recipe = load_network(run.path)
-    encode: Any = getattr(network, "encode", None)
-    if not callable(encode):
-        raise UsageError(f"{run.name}: its network has no taps ('encode'); name a run of cafr_net")
-    features, classes, names = [], [], []
-    for case, images, truth, codes in model_grid(cases_of(data, test_cases(run)), recipe):
-        with torch.no_grad():
-            maps = torch.cat([_joined(encode(chunk)) for chunk in images.split(4)])
-        labels = cell_labels(truth, codes, truth.shape[-1] // maps.shape[-1])
-        flat = labels.flatten().numpy()
-        at = choose_cells(flat, np.random.default_rng((seed, zlib.crc32(case.encode()))))
-        features.append(maps.permute(0, 2, 3, 1).flatten(0, 2).numpy()[at])
-        classes.append(flat[at])
-        names.append(np.full(len(at), case))
-    stacked = np.concatenate(features).astype(np.float64)
-    spread = stacked.std(axis=0)
-    scaled = (stacked - stacked.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    return Cells(scaled, np.concatenate(classes), np.concatenate(names))
-
-
-def choose_cells(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return indices of at most ``CELLS`` cells of each class in [n] labels; -1 is no class."""
-    own = (np.flatnonzero(labels == c) for c in np.unique(labels[labels >= 0]))
-    return np.concatenate([np.sort(rng.permutation(at)[:CELLS]) for at in own])
-
-
-def _joined(taps: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the taps at the finest one's resolution, concatenated: [s, c, h, w]."""
-    size = taps[0].shape[-2:]
-    return torch.cat([F.interpolate(t, size=size, mode="bilinear", align_corners=False) for t in taps], dim=1)
+CASE_COLUMNS = ("row", "fold", "seed", "case", "silhouette")
+DIFFERENCES = ("with_clr", "without", "cases", "difference", "low", "high", "p", "reason")
 
 
 def between_to_within(features: np.ndarray, classes: np.ndarray) -> float | None:
@@ -125,67 +51,121 @@ def between_to_within(features: np.ndarray, classes: np.ndarray) -> float | None
     return between / within if within > 0 else None
 
 
-def case_interval(
-    cells: Cells, rng: np.random.Generator, *, level: float = 0.95, resamples: int = RESAMPLES // 50
-) -> tuple[float, float] | None:
-    """Return the percentile interval of :func:`between_to_within`, whole cases drawn; None for one case."""
-    groups = [np.flatnonzero(cells.cases == c) for c in np.unique(cells.cases)]
-    if len(groups) < 2:
+def case_interval(cells: Cells, *, level: float = 0.95) -> tuple[float, float] | None:
+    """Return an interval of :func:`between_to_within` by the jackknife over cases (Efron and Stein 1981).
+
+    Leaving out one case at a time gives a standard error, and Student's t with one degree of freedom less
+    than there are cases the width. (A bootstrap that draws cases twice would shrink the spread within
+    classes and lie above the estimate.) None where leaving out a case leaves no ratio.
+    """
+    names = np.unique(cells.cases)
+    ratios = [
+        between_to_within(cells.features[cells.cases != c], cells.classes[cells.cases != c]) for c in names
+    ]
+    whole, known = between_to_within(cells.features, cells.classes), [r for r in ratios if r is not None]
+    n = len(names)
+    if whole is None or n < 2 or len(known) < n:
         return None
-    found = []
-    for _ in range(resamples):
-        at = np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
-        found.append(between_to_within(cells.features[at], cells.classes[at]))
-    known = [value for value in found if value is not None]
-    low, high = np.percentile(known, [50 * (1 - level), 100 - 50 * (1 - level)])
-    return float(low), float(high)
+    error = float(np.sqrt((n - 1) / n * ((np.array(known) - np.mean(known)) ** 2).sum()))
+    width = float(stats.t.ppf(0.5 + level / 2, n - 1)) * error
+    return whole - width, whole + width
 
 
-def separation(runs: Sequence[RunFolder], data: str | Path, out: Path, *, seed: int = 0) -> Path:
+def separation(
+    runs: Sequence[RunFolder],
+    data: str | Path,
+    out: Path,
+    *,
+    pairs: Sequence[tuple[str, str]] = (),
+    seed: int = 0,
+) -> Path:
     """Measure class separation of some runs, for example the four of Table 4.
 
     Args:
         runs: of networks with taps.
         data: the dataset.
-        out: folder for ``embeddings.csv`` and, for the picture, ``embeddings_tsne.csv``.
+        out: folder for ``embeddings.csv``, ``embeddings_cases.csv`` (silhouette of every case),
+            ``embeddings_differences.csv`` and, for the picture, ``embeddings_tsne.csv``.
+        pairs: rows to be compared, the one with CLR first, by their silhouettes over cases.
         seed: of cells, intervals and t-SNE.
 
     Returns:
         The path of ``embeddings.csv``: per run the ratio of :func:`between_to_within` over all test cases
-        with an interval over cases, and the mean silhouette (Rousseeuw 1987; scikit-learn), -1 to 1.
+        with its interval over cases, and the mean silhouette (Rousseeuw 1987; scikit-learn), -1 to 1.
 
     Raises:
-        UsageError: no runs, or a network without taps. InputError: a case or weights can't be read.
+        UsageError: no runs, a network without taps, or a pair of which a row is missing.
+        InputError: a case or weights can't be read, or the rows of a pair have different cases.
+        MissingExtraError: scikit-learn is not installed.
     """
     if not runs:
         raise UsageError("no trained runs came; train the rows of table 4 first")
-    rows, points = [], []
+    if missing := {name for pair in pairs for name in pair} - {run.row for run in runs}:
+        raise UsageError(f"no run of {', '.join(sorted(missing))} came; pairs need both of their rows")
+    rows, points, by_case = [], [], []
     for run in runs:
+        place = {"row": run.row, "fold": run.fold, "seed": run.seed}
         cells = sample_features(run, data, seed=seed)
-        rows.append({"row": run.row, "fold": run.fold, "seed": run.seed, **_measure(cells, seed)})
-        points += [{"row": run.row, "fold": run.fold, "seed": run.seed, **p} for p in tsne(cells, seed)]
+        own = silhouettes(cells)
+        rows.append({**place, **_measure(cells, own)})
+        points += [{**place, **point} for point in tsne(cells, seed)]
+        by_case += [{**place, "case": case, "silhouette": value} for case, value in own.items()]
     write_csv(out / "embeddings_tsne.csv", ("row", "fold", "seed", "case", "id", "x", "y"), points)
+    write_csv(out / "embeddings_cases.csv", CASE_COLUMNS, by_case)
+    rng = np.random.default_rng(seed)
+    write_csv(
+        out / "embeddings_differences.csv", DIFFERENCES, [_difference(pair, by_case, rng) for pair in pairs]
+    )
     write_csv(out / "embeddings.csv", COLUMNS, rows)
     return out / "embeddings.csv"
 
 
-def _measure(cells: Cells, seed: int) -> dict[str, Any]:
-    ratio = between_to_within(cells.features, cells.classes)
-    interval = case_interval(cells, np.random.default_rng(seed)) if ratio is not None else None
-    classes = len(np.unique(cells.classes))
-    enough = 2 <= classes < len(cells.classes)
+def silhouettes(cells: Cells) -> dict[str, float]:
+    """Return case -> mean silhouette of its cells among all cells; nothing for fewer than two classes."""
+    if not 2 <= len(np.unique(cells.classes)) < len(cells.classes):
+        return {}
+    each = _sklearn().metrics.silhouette_samples(cells.features, cells.classes)
+    return {str(case): float(each[cells.cases == case].mean()) for case in np.unique(cells.cases)}
+
+
+def _measure(cells: Cells, by_case: Mapping[str, float]) -> dict[str, Any]:
+    interval = case_interval(cells)
     return {
         "cells": len(cells.classes),
         "cases": len(np.unique(cells.cases)),
-        "classes": classes,
-        "between_to_within": ratio,
+        "classes": len(np.unique(cells.classes)),
+        "between_to_within": between_to_within(cells.features, cells.classes),
         "low": interval[0] if interval else None,
         "high": interval[1] if interval else None,
-        "silhouette": float(_sklearn().metrics.silhouette_score(cells.features, cells.classes))
-        if enough
-        else None,
-        "reason": "" if interval else "an interval needs two cases and two classes",
+        "silhouette": float(np.mean(list(by_case.values()))) if by_case else None,
+        "reason": "" if interval else "an interval needs two cases with two classes each",
     }
+
+
+def _difference(
+    pair: tuple[str, str], lines: Sequence[Mapping[str, Any]], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Compare the silhouettes of two rows over cases, seeds averaged."""
+    with_clr, without = (_means(row, lines) for row in pair)
+    found = compare(with_clr, without, rng)
+    return {
+        "with_clr": pair[0],
+        "without": pair[1],
+        "cases": found.pairs,
+        "difference": found.mean_difference,
+        "low": found.interval.low,
+        "high": found.interval.high,
+        "p": found.p,
+        "reason": found.reason,
+    }
+
+
+def _means(row: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for line in lines:
+        if line["row"] == row:
+            found.setdefault(line["case"], []).append(line["silhouette"])
+    return {case: float(np.mean(values)) for case, values in found.items()}
 
 
 def _sklearn() -> Any:

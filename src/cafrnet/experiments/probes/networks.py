@@ -14,9 +14,12 @@ from ...errors import InputError
 from ...learning.codes import TruthCodes
 from ...learning.recipes import Recipe
 from ...learning.recipes.load import check
-from ...learning.training.module import Segmenter, network_for
+from ...learning.training.module import network_for
 from ...preprocessing import Preprocessing, prepare, prepare_truth
 from .runs import read_config
+
+#: Of a network's weights within those of a run, which hold what surrounds it in training too.
+PREFIX = "network."
 
 
 def load_network(run: Path) -> tuple[torch.nn.Module, Recipe]:
@@ -27,12 +30,14 @@ def load_network(run: Path) -> tuple[torch.nn.Module, Recipe]:
             network.
     """
     recipe = check(read_config(run)["recipe"], str(run / "config.yaml"))
-    segmenter = Segmenter(network_for(recipe), np.ones(recipe.num_classes, bool))
+    network = network_for(recipe)
     try:
-        segmenter.load_state_dict(load_file(run / "best.safetensors"))
+        weights = load_file(run / "best.safetensors")
+        own = {k.removeprefix(PREFIX): v for k, v in weights.items() if k.startswith(PREFIX)}
+        network.load_state_dict(own)
     except Exception as error:  # safetensors and torch share no public base class
         raise InputError(f"{run / 'best.safetensors'} is damaged or of another network: {error}") from error
-    return segmenter.network.eval(), recipe
+    return network.eval(), recipe
 
 
 def model_grid(

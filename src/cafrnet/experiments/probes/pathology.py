@@ -23,7 +23,7 @@ from .tables import read_csv
 
 PATIENT, DISC = "Patient", "IVD label"
 #: A score is of the disc itself, or the mean of the two vertebrae beside it.
-STRUCTURES = ("disc", "vertebrae beside it")
+STRUCTURES = ("dsc_disc", "dsc_vertebrae_beside")
 COLUMNS = (
     *("row", "grading", "structure", "discs", "cases", "grades", "spearman", "low", "high", "reason"),
     *("per_grade",),

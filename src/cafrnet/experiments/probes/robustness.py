@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...anatomy.options import NamingOptions
 from ...datasets import Case, Dataset, open_dataset
 from ...errors import CAFRNetError, UsageError, nearest
 from ...evaluation import evaluate_arrays
@@ -54,12 +55,20 @@ class Plan:
         levels: 1 (mild) to 5 (severe).
         seed: of every artefact.
         cases: at most this many test cases of each run, the first of its split; None for all.
+        naming: whether levels are named by the runtime's sequence step after the network. Off by default:
+            the paper's networks have none, and it would answer for them.
     """
 
     kinds: tuple[str, ...] = tuple(ARTEFACTS)
     levels: tuple[int, ...] = (1, 2, 3, 4, 5)
     seed: int = 0
     cases: int | None = None
+    naming: bool = False
+
+    @property
+    def postprocessing(self) -> NamingOptions:
+        """The steps that follow the network."""
+        return NamingOptions() if self.naming else NamingOptions.without("all")
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -126,6 +135,7 @@ def robustness_of(
         "model": sha256(run.model),
         "cases": [c.id for c in cases],
         "seed": plan.seed,
+        "naming": plan.naming,
         "steps": [list(step) for step in plan.steps()],
     }
     mark = part.with_suffix(".json")
@@ -152,9 +162,8 @@ def degraded_scores(case: Case, model: Model, plan: Plan) -> Iterator[dict[str, 
             if kind != CLEAN:
                 left, rows = degrade(scan, kind, strength, seed_of(plan.seed, case.id, kind))
             kept = cut_truth(truth, case.sets, scan.frame, rows)
-            found = evaluate_arrays(
-                kept, segment_scan(left, model).labels, scan.spacing_mm, sets=case.sets, case=case.id
-            )
+            labels = segment_scan(left, model, postprocessing=plan.postprocessing).labels
+            found = evaluate_arrays(kept, labels, scan.spacing_mm, sets=case.sets, case=case.id)
         except CAFRNetError as error:
             logger.warning("%s, %s %g: %s", case.id, kind, strength, error)
             yield {**row, "reason": str(error)}
