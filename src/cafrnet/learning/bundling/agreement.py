@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from ...inference import Model, load_model, segment_scan
+from ...inference import Model, load_model
+from ...inference.segment import SLICES_AT_ONCE, checked_logits
 from ...labels import TABLE
 from ...phantom import SMALL, make_phantom
 from ...phantom.writing import case_rng
+from ...preprocessing import prepare
 from ...scan import Scan
 
 #: Phantoms that are looked at, and the seed they come from.
@@ -21,7 +23,7 @@ MORE_VOXELS, LEAST_DICE = 50, 0.995
 
 
 def agreement(source: Path, other: Path, scans: Iterable[Scan] | None = None) -> dict[str, float]:
-    """Compare the label maps of two model folders.
+    """Compare what the networks of two model folders answer, on the model grid, before any post-processing.
 
     Args:
         source: the one to agree with.
@@ -63,7 +65,14 @@ def _counts(models: tuple[Model, Model], scans: Iterable[Scan]) -> tuple[np.ndar
     """Return voxels that agree [ids], and voxels of each model [2, ids]."""
     both, sizes = np.zeros(256, np.int64), np.zeros((2, 256), np.int64)
     for scan in scans:
-        maps = [segment_scan(scan, model).labels for model in models]
+        maps = [_labels(scan, model) for model in models]
         both += np.bincount(maps[0][maps[0] == maps[1]], minlength=256)
         sizes += [np.bincount(m.ravel(), minlength=256) for m in maps]
     return both, sizes
+
+
+def _labels(scan: Scan, model: Model) -> np.ndarray:
+    """Return the network's own answer on the model grid: [slices, rows, columns] ids."""
+    images = prepare(scan, model.preprocessing).images[:, None]
+    parts = np.array_split(images, range(SLICES_AT_ONCE, len(images), SLICES_AT_ONCE))
+    return np.concatenate([checked_logits(model, part).argmax(axis=1) for part in parts])

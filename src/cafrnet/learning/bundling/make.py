@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from ...bundles import Bundle, open_bundle
@@ -23,7 +25,7 @@ from ..training.module import Segmenter, network_for
 from .agreement import agreement
 from .describe import describe_run
 from .half import store_half
-from .trained import COUNTERS, ONNX_PREFIX, Trained, read_trained
+from .trained import COUNTERS, ONNX_PREFIX, TRAINED, Trained, read_trained
 
 
 def make_bundle(
@@ -107,11 +109,15 @@ def _export(trained: Trained, source: Model, path: Path) -> list[str]:
     """
     import onnx
 
+    for library in ("torch.onnx", "onnxscript", "onnx_ir"):  # they tell of kernels that nobody asked for
+        logging.getLogger(library).setLevel(logging.ERROR)
     segmenter = Segmenter(network_for(trained.recipe), trained.trained)
     try:
-        segmenter.network.load_state_dict(trained.weights)
+        segmenter.load_state_dict({**trained.weights, TRAINED: torch.from_numpy(trained.trained)})
     except RuntimeError as error:
-        raise InputError(f"{trained.source}: best.safetensors is of another network: {error}") from error
+        raise InputError(
+            f"{trained.source}: best.safetensors is of another network: {_one_line(error)}"
+        ) from error
     export_onnx(segmenter, source.preprocessing.size, path, dict(source.engine.metadata), fold=False)
     proto = onnx.load(path)
     store_half(proto)
@@ -127,3 +133,7 @@ def _check_size(folder: Path, most_bytes: int | None) -> None:
             f"the bundle would have {size / 1e6:.1f} MB, at most {most_bytes / 1e6:.1f} were asked for; "
             "train a smaller network"
         )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -21,8 +21,10 @@ from ...files import sha256
 from ..recipes import Recipe
 from ..recipes.load import check
 
-#: What stands before a weight's own name in ``model.onnx`` and in ``best.safetensors``.
-ONNX_PREFIX, RUN_PREFIX = "segmenter.network.", "network."
+#: What stands before a weight's own name in ``model.onnx``.
+ONNX_PREFIX = "segmenter."
+#: The segmenter's buffer that says which outputs were trained; it is no weight.
+TRAINED = "trained"
 #: Counters that no result depends on.
 COUNTERS = ".num_batches_tracked"
 
@@ -34,9 +36,9 @@ class Trained:
     Attributes:
         source: as it was named.
         recipe: that it was trained with.
-        weights: parameter or buffer of the network -> fp32 (or whole-number) tensor.
+        weights: parameter or buffer of the segmenter -> fp32 (or whole-number) tensor.
         trained: [num_classes] bool: which outputs were trained.
-        left_out: weights of the network that are not in ``weights``, since no logit depends on them.
+        left_out: weights of the segmenter that are not in ``weights``, since no logit depends on them.
         sha256: of the file that the weights come from.
     """
 
@@ -74,6 +76,7 @@ def _of_bundle(folder: Path, source: str) -> Trained:
         for tensor in proto.graph.initializer
         if tensor.name.startswith(ONNX_PREFIX)
     }
+    weights.pop(TRAINED, None)
     trained = np.zeros(recipe.num_classes, bool)
     trained[meta["cafrnet.trained"]] = True
     left_out = frozenset(bundle.card.raw["weights"]["left_out"])
@@ -90,11 +93,10 @@ def _of_run(folder: Path, source: str) -> Trained:
     recipe = run_recipe(folder)
     try:
         stored = load_file(path)
-        trained = stored.pop("trained").numpy()
+        trained = stored.pop(TRAINED).numpy()
     except Exception as error:
         raise InputError(f"{path} is missing or damaged ({error}); train the run to its end") from error
-    weights = {name.removeprefix(RUN_PREFIX): tensor for name, tensor in stored.items()}
-    return Trained(source, recipe, weights, trained, frozenset(), sha256(path))
+    return Trained(source, recipe, stored, trained, frozenset(), sha256(path))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
