@@ -77,7 +77,7 @@ def grey_model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(grey_model):
-    return load_model(grey_model, threads=1)
+    return load_model(grey_model, threads=1, engine="onnxruntime")  # installed everywhere
 
 
 @pytest.fixture

@@ -30,11 +30,17 @@ def read_scan(path: str | os.PathLike[str], *, series: str = "auto", pixel_mm: f
     return read(path, series=series, pixel_mm=pixel_mm)
 
 
-def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Model:
+def load_model(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    threads: int | None = None,
+    engine: str = "auto",
+    max_memory_mb: float | None = None,
+) -> Model:
     """Load a run or bundle once, for many scans. See :func:`cafrnet.inference.load_model`."""
     from .inference import load_model as load
 
-    return load(path, threads=threads)
+    return load(path, threads=threads, engine=engine, max_memory_mb=max_memory_mb)
 
 
 def segment(

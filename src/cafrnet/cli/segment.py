@@ -49,6 +49,18 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of one inference (default: all cores)"
     )
+    parser.add_argument(
+        "--engine",
+        default="auto",
+        metavar="NAME",
+        help="auto, onnxruntime, openvino, openvino-gpu or cuda (default: the fastest that is installed)",
+    )
+    parser.add_argument(
+        "--max-memory",
+        type=float,
+        metavar="MB",
+        help="of the whole process; fewer slices at once, one scan after the other (Linux)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object with every outcome")
     add_bulk_options(parser)
 
@@ -108,23 +120,25 @@ def _segment(args: argparse.Namespace, jobs: list[Job], journal: Path | None) ->
     }
     on_ray = ray_options(args)
     threads = on_ray.threads if on_ray and args.threads is None else args.threads
-    load = partial(_load, args.model, threads, args.tta)
+    compute = {"threads": threads, "engine": args.engine, "max_memory_mb": args.max_memory}
+    load = partial(_load, args.model, compute, args.tta)
     try:
         model = load()
     except InputError as error:
         raise UsageError(str(error)) from error  # without a model nothing could start
     if on_ray is None:
-        return segment_files(jobs, model, workers=Workers.default(args.at_once), **options)
+        at_once = 1 if args.max_memory is not None and args.at_once is None else args.at_once
+        return segment_files(jobs, model, workers=Workers.default(at_once), **options)
     from ..inference.bulk.ray_data import segment_on_ray
 
     del model  # it was a check; every worker loads its own
     return segment_on_ray(jobs, load, on_ray, at_once=1 if args.at_once is None else args.at_once, **options)
 
 
-def _load(models: list[str], threads: int | None, tta: bool) -> Model:
+def _load(models: list[str], compute: dict[str, Any], tta: bool) -> Model:
     """Load the model; in every worker, where there are several."""
     from ..inference.ensemble import load_models
     from ..inference.views import with_views
 
-    model = load_models(models, threads=threads)
+    model = load_models(models, **compute)
     return with_views(model) if tta else model

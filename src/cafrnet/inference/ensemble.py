@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
 from .calibration import joint
-from .engines import Engine
+from .engines import Engine, model_file
 from .model import Model, load_model
 from .probabilities import log_probabilities, softmax
 
@@ -65,33 +66,34 @@ def ensemble(models: Sequence[Model]) -> Model:
         num_classes=first.num_classes,
         not_trained=first.not_trained,
         calibration=joint([m.calibration for m in models]),
+        memory=first.memory,
         members=tuple(models),
     )
 
 
-def load_models(paths: Sequence[str | os.PathLike[str]], *, threads: int | None = None) -> Model:
+def load_models(paths: Sequence[str | os.PathLike[str]], **options: Any) -> Model:
     """Load one model or several that answer together.
 
     Args:
         paths: runs or bundles; a folder without a model of its own stands for the models in its subfolders
             (the folds of a cross-validation). None at all asks for the default bundle.
-        threads: of one inference; None takes all cores.
+        options: ``threads``, ``engine`` and ``max_memory_mb`` of :func:`load_model`.
 
     Raises:
         UsageError: as :func:`ensemble` and :func:`load_model`. InputError: as :func:`load_model`.
     """
     if not paths:
-        return load_model(threads=threads)
+        return load_model(**options)
     found = [one for path in paths for one in _folds(path)]
-    return ensemble([load_model(one, threads=threads) for one in found])
+    return ensemble([load_model(one, **options) for one in found])
 
 
 def _folds(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]]:
     """Return the folders below that hold a model, where the folder itself holds none; else the path."""
     folder = Path(path)
-    if not folder.is_dir() or (folder / "model.onnx").exists():
+    if not folder.is_dir() or model_file(folder).exists():
         return [path]
-    return [p.parent for p in sorted(folder.glob("*/model.onnx"))] or [path]
+    return [p for p in sorted(folder.iterdir()) if model_file(p).exists()] or [path]
 
 
 def _refuse_misfit(a: Model, b: Model) -> None:

@@ -16,7 +16,8 @@ from ..files import sha256
 from ..labels import TABLE
 from ..preprocessing import Preprocessing
 from .calibration import Calibration
-from .engines import Engine, open_engine
+from .engines import Engine, files_of, model_file, open_engine
+from .memory import MemoryLimit, bound
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class Model:
         naming: prices of the model that names the column; the defaults where none were fitted.
         views: of test-time augmentation (:mod:`.views`); none is the rule.
         bundle: the bundle that it comes from, verified; None for a run.
+        memory: the limit that its engine keeps; None for no limit.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Model:
     naming: Prices = field(default_factory=Prices)
     views: tuple[str, ...] = ()
     bundle: Bundle | None = None
+    memory: MemoryLimit | None = None
 
     @cached_property
     def not_trained_ids(self) -> tuple[int, ...]:
@@ -53,36 +56,47 @@ class Model:
     @cached_property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the files that decide the result."""
-        return {name: sha256(self.path / name) for name in ("model.onnx", "preprocessing.json")}
+        files = [*files_of(model_file(self.path)), self.path / "preprocessing.json"]
+        return {file.name: sha256(file) for file in files}
 
 
-def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Model:
-    """Load a model from a run or a bundle. A bundle's files are all hashed first.
+def load_model(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    threads: int | None = None,
+    engine: str = "auto",
+    max_memory_mb: float | None = None,
+) -> Model:
+    """Load a model from a run, a bundle or an export. A bundle's files are all hashed first.
 
     Args:
-        path: folder with ``model.onnx`` and ``preprocessing.json``, or the name of an added bundle. None and
-            ``"default"`` ask for the bundle that ships with the package.
+        path: folder with ``model.onnx`` (or an export's ``model.xml``) and ``preprocessing.json``, or the name
+            of an added bundle. None and ``"default"`` ask for the bundle that ships with the package.
         threads: of one inference; None takes all cores.
+        engine: what runs it, see :func:`~.engines.open_engine`.
+        max_memory_mb: of the whole process, see :mod:`.memory`; None for no limit.
 
     Raises:
-        UsageError: no such folder or bundle, or no default bundle. InputError: a damaged file, a bundle whose
-            files differ from its hashes, a model of another label table, or a ``preprocessing.json`` that is
-            not the one the model was trained with.
+        UsageError: no such folder, bundle or engine, no default bundle, or too little memory for the model.
+            MissingExtraError: the engine is not installed. InputError: a damaged file, a bundle whose files
+            differ from its hashes, a model of another label table, or a ``preprocessing.json`` that is not
+            the one the model was trained with.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads came, at least 1 was expected")
     folder = find(path)
     bundle = open_bundle(folder) if is_bundle(folder) else None
-    engine = open_engine(folder / "model.onnx", threads)
+    file = model_file(folder)
+    opened = open_engine(file, threads, engine)
     preprocessing = Preprocessing.load(folder / "preprocessing.json")
-    meta: dict[str, Any] = engine.metadata
+    meta: dict[str, Any] = opened.metadata
     try:
         table, num_classes, trained = meta["label_table"], int(meta["num_classes"]), set(meta["trained"])
-        trained_with = Preprocessing.from_dict(dict(meta["preprocessing"]), str(folder / "model.onnx"))
+        trained_with = Preprocessing.from_dict(dict(meta["preprocessing"]), str(file))
     except KeyError as error:
-        raise InputError(f"{folder / 'model.onnx'} was not written by cafrnet: it lacks {error}") from error
+        raise InputError(f"{file} was not written by cafrnet: it lacks {error}") from error
     except (TypeError, ValueError) as error:
-        raise InputError(f"{folder / 'model.onnx'}: the metadata in it is damaged ({error})") from error
+        raise InputError(f"{file}: the metadata in it is damaged ({error})") from error
     if table != TABLE.version:
         raise InputError(
             f"{folder} was made for label table version {table}, this is version {TABLE.version}; "
@@ -92,17 +106,22 @@ def load_model(path: str | os.PathLike[str] | None = None, *, threads: int | Non
         raise InputError(
             f"{folder / 'preprocessing.json'} differs from what the model was trained with; restore the file"
         )
-    _check_shapes(engine, num_classes, preprocessing.size, folder / "model.onnx")
+    _check_shapes(opened, num_classes, preprocessing.size, file)
     if not trained <= set(range(num_classes)):
         raise InputError(
-            f"{folder / 'model.onnx'}: it says that the ids {sorted(map(str, trained))} were trained, "
+            f"{file}: it says that the ids {sorted(map(str, trained))} were trained, "
             f"and has {num_classes} outputs"
         )
     missing = tuple(TABLE[i].name for i in range(num_classes) if i not in trained)
     stored = meta.get("calibration")
-    calibration = None if stored is None else Calibration.from_dict(stored, str(folder / "model.onnx"))
-    naming = Prices.from_dict(meta.get("naming", {}), str(folder / "model.onnx"))
-    return Model(folder, engine, preprocessing, num_classes, missing, calibration, naming, bundle=bundle)
+    calibration = None if stored is None else Calibration.from_dict(stored, str(file))
+    naming = Prices.from_dict(meta.get("naming", {}), str(file))
+    memory = None
+    if max_memory_mb is not None:
+        opened, memory = bound(opened, max_memory_mb, preprocessing.size)
+    return Model(
+        folder, opened, preprocessing, num_classes, missing, calibration, naming, bundle=bundle, memory=memory
+    )
 
 
 def _check_shapes(engine: Engine, num_classes: int, size: int, path: Path) -> None:

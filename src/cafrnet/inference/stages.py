@@ -18,6 +18,7 @@ from ..files import write_json
 from ..labels import TABLE, get_scheme
 from ..report.preview import write_preview
 from ..scan import Scan, read_scan, write_labels
+from ..scan.formats import size_in_memory
 from .inputs import Job
 from .model import Model
 from .record import identity, is_output, read_record
@@ -91,6 +92,8 @@ def read_case(job: Job, request: Request) -> Opened | None:
         if is_finished(job, identified):
             return None
         _refuse_others(job)
+    if request.model.memory is not None and (size := size_in_memory(job.source)):
+        request.model.memory.admit(str(job.source), *size)
     scan = read_scan(job.source, series=request.series, pixel_mm=request.pixel_mm)
     return Opened(job, identified, scan, began, time.perf_counter() - began)
 

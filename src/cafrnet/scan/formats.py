@@ -113,6 +113,20 @@ def read_scan(path: str | os.PathLike[str], *, series: str = "auto", pixel_mm: f
     return scan
 
 
+def size_in_memory(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Return how many voxels a scan has and the bytes of each in memory, without reading it.
+
+    Returns:
+        None where that takes reading it (all but NIfTI), or where the file can't be read at all.
+    """
+    path = Path(path)
+    kind = _by_name(path) if path.is_file() else None
+    if kind is not NIFTI:
+        return None
+    size: tuple[int, int] | None = kind.code.size_in_memory(path)
+    return size
+
+
 def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """Read a label map: an integer array of three axes, and its affine.
 

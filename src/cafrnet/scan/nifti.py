@@ -114,6 +114,21 @@ def read(path: Path) -> Scan:
     )
 
 
+def size_in_memory(path: Path) -> tuple[int, int] | None:
+    """Return the number of voxels and the bytes of each while they are read, from the header alone.
+
+    Scaled voxels pass through float64 before they become float32.
+    """
+    try:
+        image = nib.load(path)
+    except (OSError, ValueError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
+        return None  # reading it will say why
+    slope, intercept = image.header.get_slope_inter() if isinstance(image, nib.Nifti1Image) else (None, None)
+    scaled = slope not in (None, 1.0) or bool(intercept)
+    item = image.get_data_dtype().itemsize
+    return int(np.prod(image.shape, dtype=np.int64)), item + 12 if scaled else item
+
+
 def read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read a label map: its integer array of three axes, and its affine.
 

@@ -1,0 +1,41 @@
+"""What the exporter wrote into a model file, and the shapes of its sides; the same for every engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...errors import InputError
+
+#: What the keys of our entries begin with.
+PREFIX = "cafrnet."
+
+
+def decode(raw: Mapping[str, str], path: Path) -> dict[str, object]:
+    """Return our entries of a file's metadata, decoded.
+
+    Raises:
+        InputError: an entry that is no JSON.
+    """
+    try:
+        return {k.removeprefix(PREFIX): json.loads(v) for k, v in raw.items() if k.startswith(PREFIX)}
+    except ValueError as error:
+        raise InputError(f"{path}: the metadata in it is damaged ({error}); export it again") from error
+
+
+def damaged(path: Path, kind: str, error: Exception) -> InputError:
+    """Return the error for a file that an engine can't read."""
+    reason = " ".join(str(error).split())
+    return InputError(f"{path} is damaged or no {kind} model ({reason}); copy or export it again")
+
+
+def check_sides(images: list[int], logits: list[int], path: Path) -> None:
+    """Raise InputError unless a network has one image as input and its logits as output.
+
+    Args:
+        images, logits: the number of axes of each input and output.
+        path: of the file.
+    """
+    if images != [4] or logits != [4]:
+        raise InputError(f"{path} has other inputs or outputs than one image and its logits")

@@ -1,0 +1,104 @@
+"""OpenVINO, on the CPU or on an Intel GPU; it reads ``model.onnx`` as well as its own ``model.xml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError, MissingExtraError, UsageError
+from ...files import sha256
+from .metadata import PREFIX, check_sides, damaged, decode
+
+#: Where an IR keeps our entries; an ONNX file's come under "framework".
+PLACES = ("cafrnet", "framework")
+
+
+class OpenVinoEngine:
+    """A compiled model of OpenVINO.
+
+    Args:
+        path: ``model.onnx``, or ``model.xml`` with ``model.bin`` beside it.
+        threads: of one inference; None takes all cores that this process may use. The GPU ignores it.
+        device: ``"CPU"`` or ``"GPU"``.
+
+    Numbers are fp32 on the CPU (int8 where the model is quantised), though newer processors would silently be
+    given bf16: labels must not depend on the machine. An Intel GPU computes in fp16, as it does by default.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed. UsageError: no such device.
+        InputError: damaged, or with other inputs and outputs than an image and its logits.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None, *, device: str = "CPU") -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingExtraError("the engine openvino", "openvino") from error
+        core = openvino.Core()
+        if device not in {d.partition(".")[0] for d in core.available_devices}:
+            raise UsageError(
+                f"OpenVINO finds no {device} here, only {', '.join(core.available_devices) or 'nothing'}; "
+                "take --engine openvino, or install the driver"
+            )
+        self.name = "openvino" if device == "CPU" else f"openvino-{device.lower()}"
+        try:
+            model = core.read_model(path)
+        except Exception as error:  # plain RuntimeError
+            raise damaged(path, "ONNX" if path.suffix == ".onnx" else "OpenVINO", error) from error
+        self.metadata = decode(_entries(model), path)
+        _check_weights(path, self.metadata)
+        check_sides(
+            [len(i.partial_shape) for i in model.inputs], [len(o.partial_shape) for o in model.outputs], path
+        )
+        self.image_shape, self.logits_shape = _lengths(model.input()), _lengths(model.output())
+        try:
+            self._request = core.compile_model(
+                model, device, _options(device, threads)
+            ).create_infer_request()
+        except Exception as error:
+            raise damaged(path, "OpenVINO", error) from error
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return logits [n, classes, y, x] of images [n, 1, y, x]."""
+        return np.array(self._request.infer({0: images})[0])
+
+
+def _options(device: str, threads: int | None) -> dict[str, Any]:
+    from . import cores
+
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+    if device == "CPU":
+        options |= {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or cores()}
+    return options
+
+
+def _entries(model: Any) -> dict[str, str]:
+    """Return the metadata of a model as text: key -> value."""
+    for place in PLACES:
+        if model.has_rt_info([place]):
+            found = model.get_rt_info([place]).value
+            if isinstance(found, dict):
+                entries = {k if k.startswith(PREFIX) else PREFIX + k: str(v) for k, v in found.items()}
+                return entries if place == "cafrnet" else {k: str(v) for k, v in found.items()}
+    return {}
+
+
+def _check_weights(path: Path, metadata: dict[str, object]) -> None:
+    """Raise InputError where the weights beside an IR are not those it was written with.
+
+    OpenVINO itself compares their length only.
+    """
+    if path.suffix != ".xml":
+        return
+    weights = path.with_suffix(".bin")
+    if metadata.get("weights_sha256") != sha256(weights):
+        raise InputError(
+            f"{weights} is damaged or belongs to another model than {path.name}; copy or export both again"
+        )
+
+
+def _lengths(side: Any) -> tuple[int | None, ...]:
+    """Return fixed lengths, and None for free ones."""
+    return tuple(None if n.is_dynamic else n.get_length() for n in side.partial_shape)
