@@ -52,7 +52,8 @@ class MemoryLimit:
         if free < self.slice_bytes:
             raise InputError(
                 f"one slice needs {self.slice_bytes / MB:.0f} MB on its way through the network and "
-                f"{max(0, free) / MB:.0f} MB are free below --max-memory {self.limit_bytes / MB:.0f}; allow more"
+                f"{max(0, free) / MB:.0f} MB are free below --max-memory {self.limit_bytes / MB:.0f}; "
+                "allow more"
             )
         return free // self.slice_bytes
 

@@ -70,8 +70,8 @@ def load_model(
     """Load a model from a run, a bundle or an export. A bundle's files are all hashed first.
 
     Args:
-        path: folder with ``model.onnx`` (or an export's ``model.xml``) and ``preprocessing.json``, or the name
-            of an added bundle. None and ``"default"`` ask for the bundle that ships with the package.
+        path: folder with ``model.onnx`` (or an export's ``model.xml``) and ``preprocessing.json``, or the
+            name of an added bundle. None and ``"default"`` ask for the bundle that ships with the package.
         threads: of one inference; None takes all cores.
         engine: what runs it, see :func:`~.engines.open_engine`.
         max_memory_mb: of the whole process, see :mod:`.memory`; None for no limit.

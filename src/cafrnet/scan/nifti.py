@@ -120,7 +120,7 @@ def size_in_memory(path: Path) -> tuple[int, int] | None:
     Scaled voxels pass through float64 before they become float32.
     """
     try:
-        image = nib.load(path)
+        image: Any = nib.load(path)
     except (OSError, ValueError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
         return None  # reading it will say why
     slope, intercept = image.header.get_slope_inter() if isinstance(image, nib.Nifti1Image) else (None, None)

@@ -58,7 +58,7 @@ def _options(threads: int | None) -> Any:
     """Return the session's options.
 
     The arena is off: it would keep the peak of the largest batch for good. Threads don't spin while they
-    wait: on two cores that changed no latency, and reading, writing and the way back need the cores meanwhile.
+    wait: on two cores that changed no latency, and reading, writing and the way back need the cores then.
     """
     import onnxruntime
 
