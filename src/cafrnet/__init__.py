@@ -130,6 +130,7 @@ def train(
     *,
     changes: Sequence[str] = (),
     fold: int | None = None,
+    init: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Path:
     """Train a recipe and return its run folder (needs the ``train`` extra).
@@ -139,9 +140,13 @@ def train(
         data: labelled dataset. split: ``split.json``. out: run folder, new or empty.
         changes: words like ``"epochs=100"``, as on the command line.
         fold: the test fold, for a split into folds.
+        init: ``"default"``, a bundle or a run whose weights training starts from.
         progress: show a progress bar on stderr.
     """
+    from .learning.bundling.trained import read_trained
     from .learning.recipes import load_recipe
     from .learning.training.run import train as run
 
-    return run(load_recipe(recipe, changes), data, split, out, fold=fold, progress=progress)
+    start = read_trained(init).recipe if init else None
+    ready = load_recipe(recipe, changes, start=start)
+    return run(ready, data, split, out, fold=fold, init=init, progress=progress)

@@ -17,7 +17,8 @@ def add_parser(subparsers: Any) -> None:
         description="cafrnet train RECIPE [key=value...] data=DIR split=FILE -o RUN, or: train --resume RUN",
         epilog="Keys are those of the recipe, for example epochs=100 lr=3e-4 lafr=false clr=false "
         "clr.temperature=0.1 preprocessing.contrast=none model=monai.networks.nets.BasicUNetPlusPlus. "
-        "data=, split= and fold= name the data; --show prints the recipe that results.",
+        "data=, split= and fold= name the data; init=default, a bundle or a run names weights to start from; "
+        "--show prints the recipe that results.",
     )
     parser.add_argument(
         "words", nargs="*", metavar="RECIPE key=value", help="recipe name or .yaml, and changes"
@@ -29,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train or resume."""
-    places = {"data": "", "split": "", "fold": ""}
+    places = {"data": "", "split": "", "fold": "", "init": ""}
     changes: list[str] = []
     names: list[str] = []
     for word in args.words:
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             names.append(word)
     if args.resume:
-        if names or changes or args.output or places["split"] or places["fold"]:
+        if names or changes or args.output or places["split"] or places["fold"] or places["init"]:
             raise UsageError(
                 "--resume takes recipe and split from the run; only data=DIR may stand beside it"
             )
@@ -58,7 +59,12 @@ def run(args: argparse.Namespace) -> int:
         )
     from ..learning.recipes import load_recipe
 
-    recipe = load_recipe(names[0], changes)
+    start = None
+    if places["init"]:
+        from ..learning.bundling.trained import read_trained
+
+        start = read_trained(places["init"]).recipe
+    recipe = load_recipe(names[0], changes, start=start)
     if args.show:
         import yaml
 
@@ -80,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         places["split"],
         args.output,
         fold=int(fold) if fold else None,
+        init=places["init"] or None,
         progress=not args.quiet,
     )
     print(done)

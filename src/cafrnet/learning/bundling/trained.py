@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,11 @@ class Trained:
     left_out: frozenset[str]
     sha256: str
 
+    def record(self) -> dict[str, str]:
+        """Return what a run's ``config.yaml`` says of the weights that it started from."""
+        where = Path(self.source)
+        return {"source": str(where.resolve()) if where.is_dir() else self.source, "sha256": self.sha256}
+
 
 def read_trained(source: str | os.PathLike[str]) -> Trained:
     """Read weights with what belongs to them.
@@ -61,6 +67,21 @@ def read_trained(source: str | os.PathLike[str]) -> Trained:
     """
     folder = find(source)
     return _of_bundle(folder, str(source)) if is_bundle(folder) else _of_run(folder, str(source))
+
+
+def same_trained(record: Mapping[str, str]) -> Trained:
+    """Read the weights that a run started from again.
+
+    Raises:
+        UsageError: they are no longer there. InputError: they are others now.
+    """
+    trained = read_trained(record["source"])
+    if trained.sha256 != record["sha256"]:
+        raise InputError(
+            f"the run started from {record['source']}, which holds other weights now; restore them, or begin "
+            "a new run"
+        )
+    return trained
 
 
 def _of_bundle(folder: Path, source: str) -> Trained:

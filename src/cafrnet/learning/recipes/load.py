@@ -24,7 +24,11 @@ def available() -> dict[str, str]:
     }
 
 
-def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
+#: What a recipe that ``extends: init`` takes from the weights that it starts from: all but the schedule.
+INHERITED = ("model", "num_classes", "model_args", "preprocessing", "augmentation", "sampling", "loss", "clr")
+
+
+def load_recipe(name: str, changes: Iterable[str] = (), *, start: Recipe | None = None) -> Recipe:
     """Read a recipe that ships, or a file, and apply changes.
 
     Args:
@@ -34,12 +38,14 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
         changes: words like ``training.lr=3e-4``. A key may be shortened to its last part where only one
             section has it (``lr=3e-4``); ``clr=false`` means ``clr.enabled=false``. Naming another ``model``
             drops the recipe's own ``model_args``, which belong to the network that it named.
+        start: recipe of the weights that training starts from; ``extends: init`` takes network, preprocessing
+            and augmentation from it.
 
     Raises:
         UsageError: no such recipe, not YAML, an unknown key (the nearest is named), a value out of range,
             keys that contradict each other, or recipes that extend each other in a circle.
     """
-    raw = _read(name)
+    raw = _read(name, start=start)
     recipes_own = raw.get("model", "cafr_net")
     for word in sorted(changes, key=lambda w: not w.startswith("model=")):  # the network, then its arguments
         _set(raw, word)
@@ -48,7 +54,7 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
     return check(raw, name)
 
 
-def _read(name: str, children: tuple[str, ...] = ()) -> dict[str, Any]:
+def _read(name: str, children: tuple[str, ...] = (), start: Recipe | None = None) -> dict[str, Any]:
     """Read one recipe as plain values, on top of the one that it extends."""
     if name in children:
         raise UsageError(f"recipes extend each other in a circle: {' -> '.join([*children, name])}")
@@ -73,12 +79,22 @@ def _read(name: str, children: tuple[str, ...] = ()) -> dict[str, Any]:
     parent = raw.pop("extends")
     if not isinstance(parent, str):
         raise UsageError(f"recipe {name}: extends is {parent!r}; the name of one recipe was expected")
+    if parent == "init":
+        return _merged(_inherited(name, start), raw)
     if Path(parent).suffix in (".yaml", ".yml"):
         parent = str((Path(name).parent / parent).resolve())
-    base = _read(parent, (*children, name))
+    base = _read(parent, (*children, name), start)
     if raw.get("model", base.get("model")) != base.get("model"):
         base.pop("model_args", None)
     return _merged(base, raw)
+
+
+def _inherited(name: str, start: Recipe | None) -> dict[str, Any]:
+    if start is None:
+        raise UsageError(
+            f"recipe {name} continues from trained weights; add init=default, or init= with a bundle or a run"
+        )
+    return start.model_dump(mode="json", include=set(INHERITED))
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
