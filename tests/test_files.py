@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cafrnet.errors import InputError
-from cafrnet.files import sha256, stem, whole_file, write_json, write_text
+from cafrnet.files import sha256, stem, sweep, whole_file, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -104,3 +104,20 @@ def test_sha256_is_the_standard_one(tmp_path):
     big = os.urandom(3_000_001)
     (tmp_path / "big").write_bytes(big)
     assert sha256(tmp_path / "big") == hashlib.sha256(big).hexdigest()
+
+
+def test_sweep_removes_what_dead_processes_left_of_these_files(tmp_path):
+    targets = [tmp_path / "a.json", tmp_path / "sub/b.json"]
+    (tmp_path / "sub").mkdir()
+    dead = [tmp_path / ".999999999-a.json", tmp_path / "sub/.999999999-b.json"]
+    mine = tmp_path / f".{os.getpid()}-a.json"
+    old = tmp_path / f".{os.getppid()}-a.json"
+    others = [tmp_path / name for name in (".999999999-c.json", ".x-a.json", ".hidden", "999999999-a.json")]
+    for path in (*dead, mine, old, *others):
+        path.write_text("half")
+    os.utime(old, (0, 0))  # so long ago that its number is another process's by now
+    assert sweep(targets) == 3
+    assert [p.exists() for p in (*dead, old)] == [False] * 3
+    assert mine.exists()
+    assert all(path.exists() for path in others)
+    assert sweep([tmp_path / "gone/a.json"]) == 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from .errors import InputError
 
 #: Double suffixes that belong together when a stem is taken.
 COMPOUND_SUFFIXES = (".nii.gz", ".seg.nrrd")
+#: Age in s at which a temporary file is nobody's any more: writing takes seconds.
+LEFT_AFTER_S = 600.0
 
 
 def stem(path: str | os.PathLike[str]) -> str:
@@ -43,7 +46,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         InputError: the system refused to write (no space, no permission), with the reason.
     """
     target = Path(path)
-    temporary = target.with_name(f".{os.getpid()}-{target.name}")
+    temporary = target.with_name(f".{os.getpid()}-{target.name}")  # sweep() knows this form
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -55,6 +58,40 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             OSError
         ):  # a file stands where a folder should, a name is too long: nothing was written
             temporary.unlink(missing_ok=True)
+
+
+def sweep(targets: Iterable[Path]) -> int:
+    """Remove what killed processes left of these files under temporary names; returns how many.
+
+    A temporary file counts as left when no process of its number runs on this machine, or after
+    :data:`LEFT_AFTER_S`, since on a shared disk its process may be another machine's.
+    """
+    folders: dict[Path, set[str]] = {}
+    for target in targets:
+        folders.setdefault(target.parent, set()).add(target.name)
+    swept = 0
+    for folder, names in folders.items():
+        for path in folder.glob(".*-*"):
+            pid, name = path.name[1:].split("-", 1)
+            with suppress(OSError):  # gone meanwhile
+                if name in names and pid.isdigit() and _is_left(path, int(pid)):
+                    path.unlink()
+                    swept += 1
+    return swept
+
+
+def _is_left(path: Path, pid: int) -> bool:
+    if time.time() - path.stat().st_mtime > LEFT_AFTER_S:
+        return True
+    if os.name == "nt":  # where signal 0 is no question
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

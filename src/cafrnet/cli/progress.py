@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from typing import Protocol
+
+#: Cases whose rate is told.
+RECENT = 100
 
 
 class Outcome(Protocol):
@@ -17,15 +21,16 @@ class Outcome(Protocol):
 class Progress:
     """Prints one line for each case.
 
-    Cases that were finished before count for nothing in the rate: they take no time, and those that are left
-    are taken for new ones. So the time left is an upper bound.
+    The rate is that of the last :data:`RECENT` cases. Those that were finished before count for nothing in
+    it: they take no time, and those that are left are taken for new ones. So the time left is an upper bound.
 
     Args:
         quiet: print nothing.
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        self._quiet, self._worked, self._began = quiet, 0, time.monotonic()
+        self._quiet = quiet
+        self._ends: deque[float] = deque(maxlen=RECENT)
 
     def line(self, number: int, count: int, outcome: Outcome, what: str) -> None:
         """Print the line of the ``number``-th case to end, of ``count``.
@@ -36,16 +41,17 @@ class Progress:
             outcome: of the case.
             what: its result, or why there is none.
         """
-        self._worked += outcome.status != "skipped"
+        if outcome.status != "skipped":
+            self._ends.append(time.monotonic())
         if not self._quiet:
             left = self._left(count - number)
             print(f"[{number}/{count}] {outcome.status}: {what}{left}", file=sys.stderr, flush=True)
 
     def _left(self, cases: int) -> str:
-        if not cases or not self._worked:
+        if not cases or len(self._ends) < 2:
             return ""
-        seconds = (time.monotonic() - self._began) / self._worked
-        rate = f"{1 / seconds:.1f} a second" if seconds < 1 else f"{seconds:.1f} s each"
+        seconds = (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
+        rate = f"{seconds:.1f} s each" if seconds >= 1 else f"{1 / max(seconds, 1e-3):.1f} a second"
         return f", {rate}, about {duration(seconds * cases)} left"
 
 

@@ -8,9 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..files import sweep
 from ..labels import get_scheme
 from .bulk.flow import Flow, Stage
-from .bulk.outcomes import Ledger, Outcome, Progress
+from .bulk.outcomes import Ledger, Outcome, Progress, failure
 from .bulk.shared_engine import SharedEngine
 from .inputs import Job
 from .model import Model
@@ -85,26 +86,27 @@ def segment_files(
     request = Request(model, series, pixel_mm, labels, overwrite)
     ledger = Ledger(jobs, journal, progress)
     workers = workers or Workers.default()
+    sweep(path for job in jobs for path in job.outputs)
     try:
         if len(jobs) > 1 and workers.at_once != 1:
             _together(ledger, request, workers)
         else:
-            _in_turn(ledger, request)
+            for index, job in enumerate(ledger.fresh()):
+                ledger.note(index, segment_one(job, request))
     except KeyboardInterrupt as stop:
         raise ledger.interrupted() from stop
     return ledger.outcomes()
 
 
-def _in_turn(ledger: Ledger, request: Request) -> None:
-    """One scan after the other."""
-    for index, job in enumerate(ledger.fresh()):
-        try:
-            case = read_case(job, request)
-            if case is not None:
-                write_case(case, infer_case(case, request), request)
-            ledger.note(index, Outcome(job, "skipped" if case is None else "done"))
-        except Exception as error:  # whatever one scan does, the others go on
-            ledger.note(index, error)
+def segment_one(job: Job, request: Request) -> Outcome:
+    """Segment one scan, whatever happens."""
+    try:
+        case = read_case(job, request)
+        if case is not None:
+            write_case(case, infer_case(case, request), request)
+        return Outcome(job, "skipped" if case is None else "done")
+    except Exception as error:  # whatever one scan does, the others go on
+        return failure(job, error)
 
 
 def _together(ledger: Ledger, request: Request, workers: Workers) -> None:

@@ -65,16 +65,16 @@ class Flow:
         for thread in self._threads:
             thread.start()
         try:
-            under_way = 0
-            for index, item in enumerate(items):
-                if under_way == self._at_once:
-                    yield self._queues[-1].get()
-                    under_way -= 1
-                self._queues[0].put((index, item))
-                under_way += 1
-                del item
-            for _ in range(under_way):
+            numbered, under_way = enumerate(items), 0
+            while True:
+                while under_way < self._at_once and (taken := next(numbered, None)) is not None:
+                    self._queues[0].put(taken)
+                    under_way += 1
+                    del taken
+                if not under_way:
+                    return
                 yield self._queues[-1].get()
+                under_way -= 1
         finally:
             self._stop.set()
             for waiting in self._queues[:-1]:

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import MissingExtraError, UsageError
+from ...files import sweep
 from ...labels import get_scheme
-from ..batch import SLICES_AT_ONCE, Workers, segment_files
+from ..batch import SLICES_AT_ONCE, segment_one
 from ..inputs import Job
 from ..model import Model
+from ..stages import Request
 from .outcomes import Ledger, Outcome, Progress
 from .shared_engine import SharedEngine
 
@@ -29,6 +31,11 @@ logger = logging.getLogger(__name__)
 
 #: How often a case is tried when its worker dies, before the case is taken for the cause.
 TRIES = 3
+#: The fields of a job and of an outcome that travel.
+PATHS = ("source", "labels", "preview", "record")
+FATE = ("status", "message", "usage", "full")
+#: What Ray would otherwise say or send: it reports its use to its makers, and tells every step on stderr.
+SILENCE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_LOG_LEVEL": "ERROR", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 #: Memory of Ray's object store on this machine: only names and outcomes pass through it.
 STORE_BYTES = 100 << 20
 
@@ -74,27 +81,68 @@ class Work:
     Attributes:
         load: returns the model; called once in each actor.
         options: of :func:`cafrnet.inference.segment_files`: series, pixel_mm, labels, overwrite.
+        at_once: cases that one actor has under way.
     """
 
     load: Callable[[], Model]
     options: dict[str, Any]
+    at_once: int = 1
+
+
+class Attempts:
+    """Counts how often each case was begun; an actor of its own, so that it outlives the workers."""
+
+    def __init__(self) -> None:
+        self._begun: dict[int, int] = {}
+
+    def so_far(self, number: int) -> int:
+        """Return how often a case was begun."""
+        return self._begun.get(number, 0)
+
+    def begin(self, number: int) -> int:
+        """Note that a case begins, and return how often it has, this time included."""
+        self._begun[number] = self.so_far(number) + 1
+        return self._begun[number]
 
 
 class Segmenter:
-    """What runs in a Ray actor: one model, any number of cases."""
+    """What runs in a Ray actor: one model, any number of cases.
 
-    def __init__(self, work: Work) -> None:
+    A case that was under way when its worker died is tried again alone, so that it can't take others with it
+    a second time; after :data:`TRIES` deaths it is taken for their cause.
+    """
+
+    def __init__(self, work: Work, attempts: Any) -> None:
         model = work.load()
-        self._options = work.options
-        self._model = replace(model, engine=SharedEngine(model.engine, SLICES_AT_ONCE))
+        self._work, self._attempts = work, attempts
+        model = replace(model, engine=SharedEngine(model.engine, SLICES_AT_ONCE))
+        self._request = Request(model, **work.options)
+        self._places, self._queue = threading.Semaphore(work.at_once), threading.Lock()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Segment one case; returns its number, outcome, and what was to be warned of."""
-        job = Job(*(Path(row[name]) for name in ("source", "labels", "preview", "record")))
-        with _listening() as said:
-            (outcome,) = segment_files([job], self._model, workers=Workers(at_once=1), **self._options)
-        fate = {"status": outcome.status, "message": outcome.message, "usage": outcome.usage}
-        return {"number": row["number"], **fate, "full": outcome.full, "said": "\n".join(said)}
+        """Segment one case; returns its number, its fate, and what was to be warned of."""
+        import ray
+
+        number = int(row["number"])
+        job = Job(*(Path(row[name]) for name in PATHS))
+        again = ray.get(self._attempts.so_far.remote(number)) > 0
+        with self._room(self._work.at_once if again else 1), _listening() as said:
+            if ray.get(self._attempts.begin.remote(number)) > TRIES:
+                outcome = _died(job)
+            else:
+                outcome = segment_one(job, self._request)
+        fate = {name: getattr(outcome, name) for name in FATE}
+        return {"number": number, **fate, "said": "\n".join(said)}
+
+    @contextmanager
+    def _room(self, places: int) -> Iterator[None]:
+        with self._queue:  # one at a time takes places: two that each wait for all would wait for ever
+            for _ in range(places):
+                self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release(places)
 
 
 @contextmanager
@@ -157,17 +205,15 @@ def segment_on_ray(
         raise UsageError(f"{at_once} scans at once came, at least 1 was expected")
     get_scheme(options.get("labels", "cafrnet"))
     ledger = Ledger(jobs, journal, progress)
-    work = Work(load, options)
-    with _cluster(ray_options):
-        try:
-            _round(ledger, work, ray_options, at_once=at_once, retries=TRIES - 1)
-            if ledger.missing() and not ledger.full:  # a worker's death takes what was with it in the worker
-                _round(ledger, work, ray_options, at_once=1, retries=0)
-        except KeyboardInterrupt as stop:
-            raise ledger.interrupted() from stop
-    if not ledger.full:
-        for index in ledger.missing():
-            ledger.note(index, _died(jobs[index]))
+    outputs = [path for job in jobs for path in job.outputs]
+    sweep(outputs)
+    try:
+        if jobs:
+            with _cluster(ray_options):
+                _hand_out(ledger, Work(load, options, at_once), ray_options)
+    except KeyboardInterrupt as stop:
+        raise ledger.interrupted() from stop
+    sweep(outputs)  # of workers that died
     return ledger.outcomes()
 
 
@@ -175,49 +221,49 @@ def _died(job: Job) -> Outcome:
     return Outcome(
         job,
         "failed",
-        f"{job.source}: its worker died every time (killed, or out of memory); give each more memory, for "
+        f"{job.source}: its worker died {TRIES} times (killed, or out of memory); give each more memory, for "
         "example by fewer Ray actors",
     )
 
 
-def _round(ledger: Ledger, work: Work, options: RayOptions, *, at_once: int, retries: int) -> None:
-    """Hand out what is missing, each case as a task of its own, and note what comes back."""
+def _hand_out(ledger: Ledger, work: Work, options: RayOptions) -> None:
+    """Hand out the cases, each as a task of its own, and note what comes back."""
     import ray
     from ray.exceptions import RayError
 
-    rows = [_row(index, ledger.jobs[index]) for index in ledger.missing()]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
-    dataset.context.max_errored_blocks = -1  # a case that is lost is missing at the end, and named
+    rows = [_row(index, job) for index, job in enumerate(ledger.jobs)]
+    size: dict[str, Any] = (
+        {"min_size": 1} if options.actors is None else {"size": min(options.actors, len(rows))}
+    )
     pool = ray.data.ActorPoolStrategy(
-        **({"min_size": 1} if options.actors is None else {"size": min(options.actors, len(rows))}),
-        max_tasks_in_flight_per_actor=at_once,
-        max_concurrent_calls_per_actor=at_once,
+        **size,
+        max_tasks_in_flight_per_actor=work.at_once,
+        max_concurrent_calls_per_actor=work.at_once,
         enable_true_multi_threading=True,
     )
     actor: Any = Segmenter
-    fates = dataset.map(
+    attempts = ray.remote(num_cpus=0)(Attempts).remote()
+    fates = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         actor,
-        fn_constructor_args=(work,),
+        fn_constructor_args=(work, attempts),
         compute=pool,
         num_cpus=options.cpus,
         num_gpus=options.gpus,
-        max_task_retries=retries,
     )
     try:
         for fate in fates.iter_rows():
-            for sentence in fate.pop("said").splitlines():
+            for sentence in fate["said"].splitlines():
                 logger.warning("%s", sentence)
-            index = fate.pop("number")
-            ledger.note(index, Outcome(ledger.jobs[index], **fate))
+            index = int(fate["number"])
+            ledger.note(index, Outcome(ledger.jobs[index], **{name: fate[name] for name in FATE}))
             if ledger.full:
-                break
+                return
     except RayError as error:
         raise UsageError(f"Ray could not go on: {_last_line(error)}") from error
 
 
 def _row(index: int, job: Job) -> dict[str, Any]:
-    paths = {name: os.path.abspath(getattr(job, name)) for name in ("source", "labels", "preview", "record")}
-    return {"number": index, **paths}
+    return {"number": index, **{name: os.path.abspath(getattr(job, name)) for name in PATHS}}
 
 
 def _last_line(error: BaseException) -> str:
@@ -228,7 +274,8 @@ def _last_line(error: BaseException) -> str:
 @contextmanager
 def _cluster(options: RayOptions) -> Iterator[None]:
     """Connect to a cluster, or start one on this machine and end it afterwards."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home unless told not to
+    for name, value in SILENCE.items():
+        os.environ.setdefault(name, value)
     import ray
 
     mine = not ray.is_initialized()
@@ -241,7 +288,6 @@ def _cluster(options: RayOptions) -> Iterator[None]:
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             where = options.address or "this machine"
             raise UsageError(f"no Ray cluster at {where}: {_last_line(error)}") from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
         _refuse_without_room(ray.cluster_resources(), options)
