@@ -1,8 +1,8 @@
 """Sampled features of test cases, as CLR sees them.
 
-A run without CLR has no fused map: its 1 x 1 convolution exists for CLR only. What both have is what that
-map is made of: the three taps at 1/4, concatenated (Sect. 3.1). That is compared, each channel scaled to mean 0 and
-standard deviation 1 over the sampled cells.
+A run without CLR has no fused map: its 1 x 1 convolution exists for CLR only. What both have is what that map
+is made of: the three taps at 1/4, concatenated (Sect. 3.1). That is compared, each channel scaled to mean 0
+and standard deviation 1 over the sampled cells.
 """
 
 from __future__ import annotations
@@ -48,16 +48,14 @@ def sample_features(run: RunFolder, data: str | Path, *, seed: int = 0) -> Cells
     The cells depend on truth, case and seed alone, so two runs with one model grid give the same cells.
 
     Raises:
-        UsageError: the network hands out no taps. InputError: a case or the weights can't be read.
+        UsageError: the network has no taps. InputError: a case or the weights can't be read.
     """
     network, recipe = load_network(run.path)
-    encode: Any = getattr(network, "encode", None)
-    if not callable(encode):
-        raise UsageError(f"{run.name}: its network has no taps ('encode'); name a run of cafr_net")
+    if not isinstance(getattr(network, "recalibrate", None), torch.nn.ModuleList):
+        raise UsageError(f"{run.name}: its network has no taps ('recalibrate'); name a run of cafr_net")
     features, classes, names = [], [], []
     for case, images, truth, codes in model_grid(cases_of(data, test_cases(run)), recipe):
-        with torch.no_grad():
-            maps = torch.cat([_joined(encode(chunk)) for chunk in images.split(4)])
+        maps = torch.cat([_joined(taps_of(network, chunk)) for chunk in images.split(4)])
         labels = cell_labels(truth, codes, truth.shape[-1] // maps.shape[-1])
         flat = labels.flatten().numpy()
         at = choose_cells(flat, np.random.default_rng((seed, zlib.crc32(case.encode()))))
@@ -74,6 +72,20 @@ def choose_cells(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return indices of at most ``CELLS`` cells of each class in [n] labels; -1 is no class."""
     own = (np.flatnonzero(labels == c) for c in np.unique(labels[labels >= 0]))
     return np.concatenate([np.sort(rng.permutation(at)[:CELLS]) for at in own])
+
+
+def taps_of(network: torch.nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
+    """Return what goes into the network's ``recalibrate``: its taps as they leave the encoder, finest first."""
+    taps: list[torch.Tensor] = []
+    modules: Any = network.recalibrate
+    handles = [m.register_forward_pre_hook(lambda _, inputs: taps.append(inputs[0])) for m in modules]
+    try:
+        with torch.no_grad():
+            network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sorted(taps, key=lambda t: -t.shape[-1])
 
 
 def _joined(taps: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -1,0 +1,126 @@
+"""One case as figures show it: scan, truth and the predictions of several models, in sagittal slices.
+
+Axes: s = slice, r = row (caudal), c = column (posterior).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...datasets import Case
+from ...errors import InputError, UsageError
+from ...evaluation.sets import HEADLINE, resolve
+from ...labels import UNKNOWN, ValueSets
+from ...preprocessing import Preprocessing
+from ...preprocessing.intensity import limits, normalise
+from ...scan import read_labels
+from ..layout import RunFolder
+
+#: Name of a model -> case id -> its label map.
+Predictions = Mapping[str, Mapping[str, Path]]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One case in its sagittal frame.
+
+    Attributes:
+        id: of the case.
+        raw: [s, r, c] grey values as they are on disk.
+        image: [s, r, c] float32, 0 to 1 (the percentiles that the models see).
+        truth: [s, r, c] uint8 principal ids; 255 unknown.
+        predictions: model -> [s, r, c] uint8 ids.
+        wrong: model -> [s, r, c] boolean: where the evaluator counts its structures 1-19 as wrong.
+        spacing_mm: of slices, rows, columns.
+    """
+
+    id: str
+    raw: np.ndarray
+    image: np.ndarray
+    truth: np.ndarray
+    predictions: Mapping[str, np.ndarray]
+    wrong: Mapping[str, np.ndarray]
+    spacing_mm: tuple[float, float, float]
+
+    @property
+    def in_plane_mm(self) -> tuple[float, float]:
+        """Distance of rows and of columns."""
+        return self.spacing_mm[1], self.spacing_mm[2]
+
+    @property
+    def structures(self) -> np.ndarray:
+        """[s, r, c] boolean: where the truth has a structure 1-19."""
+        return np.isin(self.truth, HEADLINE)
+
+    def middle(self) -> int:
+        """Return the slice with the most voxels of structures 1-19; the lowest of equals."""
+        return int(self.structures.sum(axis=(1, 2)).argmax())
+
+
+def find_predictions(rows: Mapping[str, Sequence[RunFolder]]) -> dict[str, dict[str, Path]]:
+    """List the label maps of each model, over all its folds; of several seeds the lowest is shown.
+
+    Raises:
+        UsageError: no runs.
+        InputError: the models were not tested on the same cases.
+    """
+    found: dict[str, dict[str, Path]] = {}
+    for row, runs in rows.items():
+        own: dict[str, Path] = {}
+        for run in sorted(runs, key=lambda r: (r.seed, r.fold)):
+            for path in sorted(run.predictions.glob("*_seg.nii.gz")):
+                own.setdefault(path.name.removesuffix("_seg.nii.gz"), path)
+        found[row] = own
+    if not any(found.values()):
+        raise UsageError("no predictions came; run 'cafrnet reproduce table3' first")
+    first = next(iter(found))
+    for row, own in found.items():
+        if odd := set(own) ^ set(found[first]):
+            raise InputError(
+                f"{row} and {first} were not tested on the same cases: only one of them has "
+                f"{', '.join(sorted(odd)[:5])}; finish both before they are drawn side by side"
+            )
+    return found
+
+
+def read_view(case: Case, predictions: Predictions) -> View:
+    """Read a case and the models' label maps of it.
+
+    Raises:
+        InputError: a file is missing or has another shape.
+    """
+    scan = case.read()
+    frame, values = scan.frame, case.read_truth(scan)
+    low, high = limits(scan.voxels, Preprocessing())
+    maps, wrong = {}, {}
+    for name, files in predictions.items():
+        labels = _prediction(files[case.id], scan.voxels.shape)
+        maps[name] = frame.to_sagittal(labels)
+        wrong[name] = frame.to_sagittal(errors(values, labels, case.sets))
+    return View(
+        case.id,
+        frame.to_sagittal(scan.voxels),
+        frame.to_sagittal(np.clip(normalise(scan.voxels, low, high), 0, 1)),
+        frame.to_sagittal(case.sets.principal(values)),
+        maps,
+        wrong,
+        frame.spacing_mm,
+    )
+
+
+def errors(truth: np.ndarray, labels: np.ndarray, sets: ValueSets) -> np.ndarray:
+    """Mark voxels whose structure 1-19 is wrong as the evaluator has it (20, 21 count as background)."""
+    pair = resolve(truth, labels, sets)
+    sides = [np.where(np.isin(side, HEADLINE), side, 0) for side in (pair.truth, pair.pred)]
+    return (sides[0] != sides[1]) & ~pair.ignored
+
+
+def _prediction(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    labels, _ = read_labels(path)
+    if labels.shape != shape:
+        raise InputError(f"{path}: its shape {labels.shape} is not that of the scan, {shape}; predict again")
+    return np.where(labels == UNKNOWN, 0, labels).astype(np.uint8)
