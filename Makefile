@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 .venv/test.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(INSTALL) -e '.[train,dev]'
+	$(INSTALL) -e '.[train,dev,ray]'
 	touch $@
 
 # Until a trained bundle ships, the demo trains a small network on phantoms: a few minutes on two cores.

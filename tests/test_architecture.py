@@ -36,8 +36,8 @@ DOORS = ("cli", "__init__")
 #: What the runtime wing may import when a module is loaded: the standard library and these.
 RUNTIME = {"numpy", "scipy", "onnxruntime", "nibabel", "pydicom", "PIL", "yaml"}
 #: What may stand inside functions of the runtime wing: the extras.
-EXTRAS = {"SimpleITK", "matplotlib", "openvino"}
-FORBIDDEN = ("torch", "monai", "lightning", "kornia", "matplotlib", "SimpleITK", "pydantic", "onnx")
+EXTRAS = {"SimpleITK", "matplotlib", "openvino", "ray"}
+FORBIDDEN = ("torch", "monai", "lightning", "kornia", "matplotlib", "SimpleITK", "pydantic", "onnx", "ray", "pandas")
 
 
 def modules() -> list[Path]:
