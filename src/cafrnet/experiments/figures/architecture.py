@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from ...learning.models import build_model
@@ -34,7 +35,7 @@ WORDS = {
     "stages": "transformer stage",
     "taps": "reassemble",
     "recalibrate": "LAFR",
-    "decoder": "upsample, join, conv",
+    "decoder": "upsample, conv",
     "head": "1 x 1 conv",
 }
 
@@ -83,8 +84,7 @@ def draw_trace(name: str, traced: Trace, path: Path) -> Drawn:
 
 def _figure_1(traced: Trace):
     figure = canvas(12, 9)
-    halves = figure.subfigures(2, 1, height_ratios=[2.6, 1])
-    top, bottom = halves[0], halves[1]
+    top, bottom = np.ravel(figure.subfigures(2, 1, height_ratios=[2.6, 1]))
     _overview(top.subplots(), traced)
     left, right = bottom.subplots(1, 2)
     _lafr(left, traced)
@@ -108,7 +108,9 @@ def _overview(axes: Axes, traced: Trace) -> None:
     for k, name in enumerate(steps):
         boxes[name] = _block_box(traced, name, n - k, 0)
         arrows.append((before, name))
-        arrows += [(f"recalibrate.{n - 2 - k}", name)] if k < n - 1 else []
+        if k < n - 1:
+            boxes[name] = replace(boxes[name], text=boxes[name].text.replace("sample, ", "sample, join, "))
+            arrows.append((f"recalibrate.{n - 2 - k}", name))
         before = name
     boxes["head"] = _block_box(traced, "head", n - len(steps), 0)
     arrows.append((before, "head"))
@@ -174,9 +176,10 @@ def _draw(axes: Axes, boxes: dict[str, _Box], arrows: list[tuple[str, str]]) -> 
         text = axes.text(box.x, box.y, box.text, ha="center", va="center", fontsize=8, bbox=style)
         patches[name] = text.get_bbox_patch()
     for first, second in arrows:
-        ends = [(boxes[name].x, boxes[name].y) for name in (second, first)]
-        line = {"arrowstyle": "-|>", "color": "#555555", "shrinkA": 0, "shrinkB": 0}
-        axes.annotate("", *ends, arrowprops={**line, "patchA": patches[first], "patchB": patches[second]})
+        tip, tail = ((boxes[name].x, boxes[name].y) for name in (second, first))
+        line: dict[str, Any] = {"arrowstyle": "-|>", "color": "#555555", "shrinkA": 0, "shrinkB": 0}
+        line |= {"patchA": patches[first], "patchB": patches[second]}
+        axes.annotate("", tip, tail, arrowprops=line)
     xs, ys = [b.x for b in boxes.values()], [b.y for b in boxes.values()]
     axes.set_xlim(min(xs) - 0.55, max(xs) + 0.55)
     axes.set_ylim(min(ys) - 0.45, max(ys) + 0.45)

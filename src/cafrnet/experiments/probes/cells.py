@@ -75,7 +75,7 @@ def choose_cells(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def taps_of(network: torch.nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
-    """Return what goes into the network's ``recalibrate``: its taps as they leave the encoder, finest first."""
+    """Return what goes into the network's ``recalibrate``: the encoder's taps, finest first."""
     taps: list[torch.Tensor] = []
     modules: Any = network.recalibrate
     handles = [m.register_forward_pre_hook(lambda _, inputs: taps.append(inputs[0])) for m in modules]

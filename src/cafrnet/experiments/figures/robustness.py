@@ -1,0 +1,64 @@
+"""Robustness curves: the score against the strength of each artefact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import UsageError
+from ..probes.artefacts import ARTEFACTS
+from ..probes.robustness import CLEAN
+from ..probes.robustness import SUMMARY as ROBUSTNESS_COLUMNS
+from ..probes.tables import read_csv
+from .drawing import Drawn, canvas, colour_of, save
+
+
+def robustness_curves(summary: Path, path: Path, *, metric: str = "dsc") -> Drawn:
+    """Draw one panel per artefact, one line per model, from the clean scan to the strongest.
+
+    Args:
+        summary: ``robustness_summary.csv``.
+        path: of the PNG.
+        metric: ``dsc``, ``dsc_after_shift`` or ``levels_right``.
+
+    Raises:
+        UsageError: another metric, or no artefact in the table. InputError: the table can't be read.
+    """
+    names = {"dsc": "DSC", "dsc_after_shift": "DSC after the best shift", "levels_right": "levels right"}
+    if metric not in names:
+        raise UsageError(f"metric {metric!r} came; {', '.join(names)} were expected")
+    lines = read_csv(summary, ROBUSTNESS_COLUMNS)
+    kinds = [k for k in dict.fromkeys(line["kind"] for line in lines) if k != CLEAN]
+    if not kinds:
+        raise UsageError(f"{summary} holds no artefact; run 'cafrnet reproduce robustness' first")
+    rows = list(dict.fromkeys(line["row"] for line in lines))
+    down = -(-len(kinds) // 4)
+    figure = canvas(12, 2.9 * down)
+    grid = figure.subplots(down, 4, squeeze=False, sharey=True)
+    for axes in grid.flat[len(kinds) :]:
+        axes.set_axis_off()
+    for axes, kind in zip(grid.flat, kinds, strict=False):
+        for k, row in enumerate(rows):
+            own = [
+                x for x in lines if x["row"] == row and x["kind"] in (CLEAN, kind) and x[metric] is not None
+            ]
+            own.sort(key=lambda x: x["level"])
+            axes.plot(
+                [x["level"] for x in own], [100 * x[metric] for x in own], color=colour_of(k), marker="o",
+                markersize=3, label=row,
+            )  # fmt: skip
+        strengths = ARTEFACTS[kind].strengths
+        axes.set_xticks(range(6), ["clean", *(f"{s:g}" for s in strengths)], fontsize=7)
+        axes.set_title(f"{ARTEFACTS[kind].title} ({ARTEFACTS[kind].unit})", fontsize=8)
+        axes.set_ylim(0, 100)
+        axes.grid(alpha=0.3)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(f"{names[metric]} in %")
+    grid[0, 0].legend(fontsize=7)
+    cases = sorted({int(line["cases"]) for line in lines if line["kind"] == CLEAN})
+    failed = sum(int(line["failed"] or 0) for line in lines)
+    text = (
+        f"{names[metric]} on test scans that were degraded alike for all models; mean over "
+        f"{' or '.join(map(str, cases))} cases. Where the field of view is cut, structures that lose more "
+        f"than half of themselves are left out. Scans that could not be segmented: {failed}."
+    )
+    return save(figure, path, text)
