@@ -136,12 +136,3 @@ FACTORS = (
         ),
     ),
 )
-
-
-def sensitivity(points: int | None = None) -> list[Row]:
-    """Return the rows of the study without the reference.
-
-    Args:
-        points: of each factor; None for all.
-    """
-    return [row for factor in FACTORS for row in factor.rows(points)]

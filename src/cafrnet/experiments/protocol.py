@@ -2,8 +2,8 @@
 
 Every row of a reproduction trains for the same number of steps with the same batch, augmentation, sampling,
 optimiser and schedule (those of ``recipes/cafr_net.yaml``), keeps the weights of the epoch with the best
-validation Dice, predicts the test cases of its fold with ``model.onnx``, and is scored by
-:func:`cafrnet.evaluate` on the native grid. A row is what a recipe says beyond that.
+validation Dice, predicts the test cases of its fold with ``model.onnx`` and no post-processing, and is scored
+by :func:`cafrnet.evaluate` on the native grid. A row is what a recipe says beyond that.
 """
 
 from __future__ import annotations

@@ -1,0 +1,147 @@
+"""What a network costs: parameters, multiply-accumulates, and time and memory measured side by side."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import platform
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import sha256, write_json
+from ..inference.engines import Engine, open_engine
+from ..learning.recipes import Recipe
+from .layout import read_json
+from .memory import process_peak_mb
+
+logger = logging.getLogger(__name__)
+
+#: Timed rounds; each model once per round.
+ROUNDS = 15
+WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one network.
+
+    Attributes:
+        params: used in inference.
+        gmacs: of one slice of the model grid, CLR off.
+        latency_ms: median time of one slice through ONNX Runtime; None where there is no model yet.
+        latency_spread_ms: half the distance of the quartiles.
+        peak_mb: highest memory of a process that loads the model and runs one slice.
+        idle_mb: of that process before it loaded the model.
+    """
+
+    params: int
+    gmacs: float
+    latency_ms: float | None = None
+    latency_spread_ms: float | None = None
+    peak_mb: float | None = None
+    idle_mb: float | None = None
+
+
+def count(recipe: Recipe) -> Cost:
+    """Count parameters and multiply-accumulates on shapes alone, without any weights."""
+    import torch
+
+    from ..learning.models.cost import count_macs, count_parameters
+    from ..learning.training.module import network_for
+
+    size = recipe.preprocessing.size
+    with torch.device("meta"):
+        network = network_for(recipe)
+    return Cost(count_parameters(network), round(count_macs(network, (1, 1, size, size)) / 1e9, 4))
+
+
+def measure(
+    recipes: Mapping[str, Recipe],
+    models: Mapping[str, Path],
+    kept: Path,
+    *,
+    threads: int = 2,
+    rounds: int = ROUNDS,
+) -> tuple[dict[str, Cost], dict[str, Any]]:
+    """Count and measure networks side by side.
+
+    All models are open at once; in each round every model runs one slice, starting with another one each
+    time, so that a slower machine for a while hits all of them. Memory is measured in a fresh process each.
+
+    Args:
+        recipes: name -> recipe.
+        models: name -> ``model.onnx``; names without one are counted only.
+        kept: file that keeps the measurement; one of the same models and threads is not made again.
+        threads: of ONNX Runtime, the same for all.
+        rounds: timed ones.
+
+    Returns:
+        Name -> cost, and what it was measured on (for the caption).
+    """
+    there = {name: path for name, path in models.items() if name in recipes and path.is_file()}
+    about = {
+        "models": {name: sha256(path) for name, path in there.items()},
+        "threads": threads,
+        "rounds": rounds,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+    }
+    if kept.is_file() and (old := read_json(kept)).get("about") == about:
+        measured = old["measured"]
+    else:
+        measured = _side_by_side(there, threads, rounds)
+        write_json(kept, {"about": about, "measured": measured})
+    counted = {name: asdict(count(recipe)) for name, recipe in recipes.items()}
+    return {name: Cost(**{**c, **measured.get(name, {})}) for name, c in counted.items()}, about
+
+
+def _side_by_side(models: Mapping[str, Path], threads: int, rounds: int) -> dict[str, dict[str, Any]]:
+    engines = {name: open_engine(path, threads) for name, path in models.items()}
+    images = {name: _slice(engine) for name, engine in engines.items()}
+    names, times = list(engines), {name: list[float]() for name in engines}
+    for k in range(WARM_UP + rounds):
+        first = k % max(1, len(names))
+        for name in [*names[first:], *names[:first]]:
+            began = time.perf_counter()
+            engines[name](images[name])
+            if k >= WARM_UP:
+                times[name].append(1000 * (time.perf_counter() - began))
+    found = {}
+    for name, path in models.items():
+        low, middle, high = np.percentile(times[name], [25, 50, 75])
+        idle, peak = _memory(path, threads)
+        found[name] = {
+            "latency_ms": round(float(middle), 2),
+            "latency_spread_ms": round(float(high - low) / 2, 2),
+            "idle_mb": idle,
+            "peak_mb": peak,
+        }
+    return found
+
+
+def _slice(engine: Engine) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    edges = [n or 256 for n in engine.image_shape[2:]]
+    return rng.random((1, 1, *edges), np.float32)
+
+
+def _memory(path: Path, threads: int) -> tuple[float | None, float | None]:
+    """Return the memory of a fresh process before it loads the model, and its peak after one slice."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as fresh:
+        return fresh.submit(_peak, path, threads).result()
+
+
+def _peak(path: Path, threads: int) -> tuple[float | None, float | None]:
+    import onnxruntime  # noqa: F401 - its own memory is no model's
+
+    idle = process_peak_mb()
+    engine = open_engine(path, threads)
+    engine(_slice(engine))
+    return idle, process_peak_mb()

@@ -1,0 +1,64 @@
+"""A reference against other rows, paired over cases: tested only where a test means something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..evaluation.statistics import Comparison, Interval, compare, holm
+from .scores import RowScores
+
+#: Of all bootstrap intervals.
+SEED = 0
+NO_COMMON = "no common case"
+
+
+def against(reference: RowScores, others: Sequence[RowScores], metric: str) -> dict[str, Comparison]:
+    """Compare a reference with other rows, Holm-corrected over those that were tested.
+
+    Seeds are averaged per case first; the cases that both rows have are the pairs. Where a training did not
+    converge, the difference stands there without interval and p: it says more about the budget than about
+    the models.
+
+    Args:
+        reference: first of each pair.
+        others: second ones.
+        metric: of the cases.
+
+    Returns:
+        Row name -> comparison; ``reason`` says why there is no p.
+    """
+    found = {other.name: _pair(reference, other, metric) for other in others}
+    corrected = holm([c.p for c in found.values()])
+    return {name: replace(c, p_holm=p) for (name, c), p in zip(found.items(), corrected, strict=True)}
+
+
+def _pair(reference: RowScores, other: RowScores, metric: str) -> Comparison:
+    first, second = reference.per_case(metric), other.per_case(metric)
+    both = sorted(set(first) & set(second))
+    rng = np.random.default_rng(SEED)
+    if not both:
+        return Comparison(0, None, Interval(None, None, 0.95, NO_COMMON), None, None, None, NO_COMMON)
+    found = compare({c: first[c] for c in both}, {c: second[c] for c in both}, rng)
+    doubt = (reference.doubt and f"{reference.label}: {reference.doubt}") or other.doubt
+    if doubt:
+        none = Interval(None, None, 0.95, doubt)
+        return replace(found, interval=none, p=None, effect=None, reason=doubt)
+    return found
+
+
+def seed_noise(rows: Sequence[RowScores], metric: str) -> float | None:
+    """Return the standard deviation of a row's mean score from seed to seed, pooled over rows.
+
+    Returns:
+        None where no row has two seeds: the noise is unknown then, not zero.
+    """
+    squares, freedom = 0.0, 0
+    for row in rows:
+        means = list(row.per_seed(metric).values())
+        if len(means) > 1:
+            squares += float(np.var(means, ddof=1)) * (len(means) - 1)
+            freedom += len(means) - 1
+    return (squares / freedom) ** 0.5 if freedom else None

@@ -1,0 +1,195 @@
+"""Table 4: what LAFR and CLR give, whether together they give more than their sum, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ...evaluation.statistics import bootstrap_interval
+from ..pairs import SEED, against, seed_noise
+from ..rows import Row
+from ..scores import RowScores, common_cases
+from .comparison import METRICS, NOT_RUN, mean_of, pair_cells
+from .context import PROTOCOL, Context, missing_notes
+from .table import Cell, Column, Nothing, Ranged, Table, spread
+
+COLUMNS = (
+    Column("model", "Model"),
+    *(Column(key, label, digits, scale) for key, (label, digits, scale) in METRICS.items()),
+    Column("seed_sd", "SD over seeds, DSC (points)", 2, 100.0),
+    Column("levels_right", "levels right (%)", 1, 100.0),
+    Column("difference", "full minus it, DSC (points)", 2, 100.0),
+    Column("p_holm", "p (Wilcoxon, Holm)", 4),
+    Column("effect", "rank-biserial", 2),
+    Column("minutes", "training minutes", 1),
+    Column("ms_per_step", "ms per step", 1),
+    Column("gpu_mb", "GPU MB", 0),
+    Column("process_mb", "process MB", 0),
+    Column("converged", "converged"),
+    Column("paper_dsc", "paper DSC (%)", 2),
+    Column("paper_hd", "paper HD (mm)", 2),
+    Column("paper_miou", "paper mIoU (%)", 2),
+)
+#: In the order of ``TABLE4``: which of the two each row has.
+BASELINE, LAFR, CLR, FULL = range(4)
+
+
+def ablation(rows: Sequence[Row], scores: Mapping[str, RowScores], context: Context) -> Table:
+    """Return Table 4.
+
+    Args:
+        rows: baseline, + LAFR, + CLR, full.
+        scores: of the rows that have finished runs.
+        context: what they share.
+    """
+    there = [scores[row.name] for row in rows if row.name in scores]
+    full = scores.get(rows[FULL].name)
+    others = [scores[r.name] for r in rows[:FULL] if r.name in scores]
+    tested = against(full, others, "dsc") if full else {}
+    lines = []
+    for row in rows:
+        line: dict[str, Cell] = {"model": row.label}
+        if row.paper:
+            line |= {"paper_dsc": row.paper.dsc, "paper_hd": row.paper.hd_mm, "paper_miou": row.paper.miou}
+        if row.name not in scores:
+            lines.append({**line, **{c: Nothing(NOT_RUN) for c in (*METRICS, "difference", "p_holm")}})
+            continue
+        line |= _scores(scores[row.name])
+        reference = row.name == rows[FULL].name
+        lines.append(
+            {**line, **({"difference": "reference"} if reference else pair_cells(tested.get(row.name)))}
+        )
+    caption = (
+        f"{context.caption()} {PROTOCOL} All four rows see the same steps, views and batches. Training "
+        "minutes "
+        "are those of the steps, a mean over runs; memory is the peak of a run. The paper's columns are "
+        "printed "
+        "as they stand there."
+    )
+    return Table(
+        "table4",
+        "Table 4: ablation of LAFR and CLR",
+        caption,
+        COLUMNS,
+        tuple(lines),
+        tuple(missing_notes(there)),
+    )
+
+
+def _scores(scores: RowScores) -> dict[str, Cell]:
+    noise = seed_noise([scores], "dsc")
+    return {
+        **{metric: mean_of(scores, metric, "nothing found") for metric in METRICS},
+        "levels_right": mean_of(scores, "levels_right"),
+        "seed_sd": Nothing("one seed: unknown") if noise is None else noise,
+        "converged": scores.doubt or "yes",
+        **{key: _of_fits(scores, key) for key in ("minutes", "ms_per_step", "gpu_mb", "process_mb")},
+    }
+
+
+def _of_fits(scores: RowScores, key: str) -> Cell:
+    return spread([fit[key] for fit in scores.fits if fit.get(key) is not None], nothing="not measured")
+
+
+INTERACTION_COLUMNS = (
+    Column("metric", "metric"),
+    Column("lafr", "LAFR alone", 3),
+    Column("clr", "CLR alone", 3),
+    Column("both", "both together", 3),
+    Column("interaction", "both minus the sum", 3),
+    Column("noise", "seed noise of it", 3),
+    Column("verdict", "verdict"),
+    Column("paper", "paper: both minus the sum", 3),
+)
+#: What the paper's own Table 4 gives: gains together minus the sum of the gains.
+PAPER = {
+    "dsc": (92.04 - 88.92 - 1.51 - 2.20) / 100,
+    "hd_mm": -1.52 + 0.72 + 1.06,
+    "iou": (7.17 - 2.75 - 3.87) / 100,
+}
+
+
+def interaction(rows: Sequence[Row], scores: Mapping[str, RowScores], context: Context) -> Table:
+    r"""Return whether LAFR and CLR work in synergy, metric by metric.
+
+    .. math:: I = S_{full} - S_{LAFR} - S_{CLR} + S_{baseline}
+
+    per case (seeds averaged first), with a bootstrap interval of its mean over cases. Positive is more than
+    the sum of the two gains for a share, and less than the sum for a distance.
+
+    The seed noise of I is twice (four terms) that of one row's mean over n seeds: ``2 s / sqrt(n)``. An
+    interaction smaller than that is called seed noise; with one seed the noise is unknown.
+
+    Source: the title's "synergy", read as an interaction. The paper gives no test of it.
+    """
+    four = [scores.get(row.name) for row in rows]
+    there = [s for s in four if s is not None]
+    lines: list[dict[str, Cell]] = []
+    for metric in METRICS if len(there) == len(rows) else ():
+        lines.append(_interaction(metric, there))
+    caption = (
+        f"{context.caption()} Shares (dsc, iou) from 0 to 1, distances in mm. Interaction: score of the full "
+        "model - with LAFR alone - with CLR alone + baseline, per case, seeds averaged first; 95 % bootstrap "
+        "interval over cases. For a distance, a negative number is a gain. Seed noise: 2 s / sqrt(seeds), s "
+        "the "
+        "standard deviation of a row's mean from seed to seed, pooled over the four rows."
+    )
+    notes = missing_notes(there)
+    if len(there) < len(rows):
+        notes.append("The interaction needs all four rows; some are not run.")
+    return Table(
+        "table4_interaction",
+        "Table 4: is there synergy?",
+        caption,
+        INTERACTION_COLUMNS,
+        tuple(lines),
+        tuple(notes),
+    )
+
+
+def _interaction(metric: str, four: Sequence[RowScores]) -> dict[str, Cell]:
+    by_row = [row.per_case(metric) for row in four]
+    cases = sorted(common_cases(four).intersection(*by_row))
+    if not cases:
+        none = Nothing("no case has it in all four rows")
+        return {"metric": metric, "interaction": none, "verdict": none.reason}
+    table = np.array([[row[case] for case in cases] for row in by_row])
+    effect = table[FULL] - table[LAFR] - table[CLR] + table[BASELINE]
+    interval = bootstrap_interval(effect, np.random.default_rng(SEED))
+    noise = seed_noise(four, metric)
+    seeds = min(len(row.seeds) for row in four)
+    of_effect = None if noise is None else 2 * noise / seeds**0.5
+    mean = float(effect.mean())
+    gains = {"lafr": table[LAFR], "clr": table[CLR], "both": table[FULL]}
+    return {
+        "metric": metric,
+        **{name: float((values - table[BASELINE]).mean()) for name, values in gains.items()},
+        "interaction": Ranged(mean, interval.low, interval.high),
+        "noise": Nothing("one seed: unknown") if of_effect is None else of_effect,
+        "verdict": verdict(mean, interval.low, interval.high, of_effect, metric, [r.doubt for r in four]),
+        **({"paper": PAPER[metric]} if metric in PAPER else {"paper": Nothing("not printed")}),
+    }
+
+
+def verdict(
+    mean: float,
+    low: float | None,
+    high: float | None,
+    noise: float | None,
+    metric: str,
+    doubts: Sequence[str],
+) -> str:
+    """Say in words what an interaction means, and no more than it does."""
+    if any(doubts):
+        return f"no claim: {next(d for d in doubts if d)}"
+    if low is None or high is None:
+        return "no claim: too few cases"
+    if low <= 0 <= high:
+        return "no interaction shown: the interval holds 0"
+    if noise is None:
+        return "no claim: one seed, its noise is unknown"
+    if abs(mean) < noise:
+        return "smaller than seed noise"
+    gain = mean > 0 if METRICS[metric][2] == 100.0 else mean < 0
+    return "synergy: more than the sum" if gain else "sub-additive: less than the sum"

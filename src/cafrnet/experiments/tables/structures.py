@@ -1,0 +1,174 @@
+"""Structure by structure, region by region; over-segmentation and fragmentation as numbers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...evaluation.regions import REGIONS
+from ...evaluation.sets import APART, HEADLINE
+from ...labels import TABLE
+from ..rows import Row
+from ..scores import RowScores
+from .comparison import mean_of
+from .context import Context, missing_notes
+from .table import Cell, Column, Nothing, Table, spread
+
+#: A structure that fewer than this share of the cases hold is rare.
+RARE = 0.5
+
+
+def by_structure(rows: Sequence[Row], scores: Mapping[str, RowScores], context: Context) -> Table:
+    """Return the DSC of each structure for each row; rare ones stand apart, at the end."""
+    there = [row for row in rows if row.name in scores]
+    values = {row.name: _of_structures(scores[row.name]) for row in there}
+    held = _held([scores[row.name] for row in there])
+    cases = max((len(scores[row.name].cases) for row in there), default=0)
+    lines = []
+    for identity in (*HEADLINE, *APART):
+        count = held.get(identity, 0)
+        line: dict[str, Cell] = {"structure": TABLE[identity].name, "in_truth": count}
+        line["group"] = _group(identity, count, cases)
+        for row in there:
+            found = values[row.name].get(identity, [])
+            line[row.name] = spread(found, nothing="in no truth" if not count else "nothing to score")
+        lines.append(line)
+    lines.sort(key=lambda line: _GROUPS.index(str(line["group"])))
+    columns = (
+        Column("structure", "structure"),
+        Column("in_truth", "cases with it"),
+        Column("group", "group"),
+        *(Column(row.name, row.label, 1, 100.0) for row in there),
+    )
+    caption = (
+        f"{context.caption()} DSC in % per structure, mean ± standard deviation over the cases in which it "
+        "is "
+        "found, missed or invented (0 for the last two); seeds averaged per case first. Rare: in fewer than "
+        f"{100 * RARE:.0f} % of the cases. A structure that no truth holds has no score."
+    )
+    notes = tuple(missing_notes([scores[row.name] for row in there]))
+    return Table("structures", "Structure by structure", caption, columns, tuple(lines), notes)
+
+
+_GROUPS = ("common", "rare", "apart", "in no truth")
+
+
+def _group(identity: int, count: int, cases: int) -> str:
+    if not count:
+        return "in no truth"
+    if identity in APART:
+        return "apart"
+    return "rare" if count < RARE * cases else "common"
+
+
+def _held(rows: Sequence[RowScores]) -> dict[int, int]:
+    """Return id -> number of cases whose truth holds it, over all rows' cases."""
+    cases: dict[int, set[str]] = defaultdict(set)
+    for row in rows:
+        for run in row.used:
+            for line in run.structures:
+                if line["status"] in ("found", "missed"):
+                    cases[line["id"]].add(line["case"])
+    return {identity: len(found) for identity, found in cases.items()}
+
+
+def _of_structures(row: RowScores) -> dict[int, list[float]]:
+    """Return id -> DSC per case, seeds averaged."""
+    values: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for run in row.used:
+        for line in run.structures:
+            if line.get("dsc") is not None:
+                values[line["id"], line["case"]].append(line["dsc"])
+    found: dict[int, list[float]] = defaultdict(list)
+    for (identity, _), scores in values.items():
+        found[identity].append(float(np.mean(scores)))
+    return found
+
+
+#: Measure -> label, digits, scale.
+REGION_MEASURES = {
+    "error_rate": ("wrong voxels (%)", 2, 100.0),
+    "truth_to_pred_mean_mm": ("truth to prediction, mean (mm)", 2, 1.0),
+    "truth_to_pred_p95_mm": ("truth to prediction, 95th (mm)", 2, 1.0),
+    "truth_to_pred_max_mm": ("truth to prediction, max (mm)", 2, 1.0),
+    "pred_to_truth_mean_mm": ("prediction to truth, mean (mm)", 2, 1.0),
+    "pred_to_truth_max_mm": ("prediction to truth, max (mm)", 2, 1.0),
+    "truth_to_pred_penalised_mm": ("truth to prediction with penalty (mm)", 2, 1.0),
+}
+
+
+def by_region(rows: Sequence[Row], scores: Mapping[str, RowScores], context: Context) -> Table:
+    """Return errors within the regions that the paper makes claims about."""
+    there = [row for row in rows if row.name in scores]
+    lines: list[dict[str, Cell]] = []
+    for region in REGIONS:
+        for row in there:
+            found = _of_region(scores[row.name], region)
+            if not found:
+                lines.append({"region": region, "method": row.label, "error_rate": Nothing("no case has it")})
+                continue
+            line: dict[str, Cell] = {"region": region, "method": row.label, "cases": len(found)}
+            for measure in REGION_MEASURES:
+                known = [m for case in found.values() if (m := _mean(case, measure)) is not None]
+                line[measure] = spread(known, len(found), "no distance: structures missed")
+            lines.append(line)
+    columns = (
+        Column("region", "region"),
+        Column("method", "method"),
+        Column("cases", "cases"),
+        *(Column(key, *about) for key, about in REGION_MEASURES.items()),
+    )
+    caption = (
+        f"{context.caption()} Bands around outlines, given by truth and image alone (thresholds pooled over "
+        "the "
+        "whole dataset); mean ± standard deviation over cases, seeds averaged per case first. Distances are "
+        "over structures found; the last column gives missed ones the diagonal of the volume."
+    )
+    notes = tuple(missing_notes([scores[row.name] for row in there]))
+    return Table("regions", "Regions", caption, columns, tuple(lines), notes)
+
+
+def _of_region(row: RowScores, region: str) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for run in row.used:
+        for line in run.regions:
+            if line["region"] == region:
+                found[line["case"]].append(line)
+    return found
+
+
+def _mean(lines: Sequence[Mapping[str, Any]], measure: str) -> float | None:
+    known = [line[measure] for line in lines if line[measure] is not None]
+    return float(np.mean(known)) if known else None
+
+
+SHAPE_COLUMNS = (
+    Column("method", "method"),
+    Column("over_segmentation", "false positives / truth (%)", 2, 100.0),
+    Column("components", "pieces per structure found", 3),
+    Column("extra_components", "more pieces than the truth", 3),
+    Column("invented_structures", "invented structures per case", 2),
+    Column("missed_rate", "missed (%)", 2, 100.0),
+)
+
+
+def shapes(rows: Sequence[Row], scores: Mapping[str, RowScores], context: Context) -> Table:
+    """Return over-segmentation and fragmentation."""
+    there = [row for row in rows if row.name in scores]
+    lines = [
+        {
+            "method": row.label,
+            **{c.key: mean_of(scores[row.name], c.key) for c in SHAPE_COLUMNS[1:]},
+        }
+        for row in there
+    ]
+    caption = (
+        f"{context.caption()} Ids 1-19, mean ± standard deviation over cases, seeds averaged per case first. "
+        "False positives of all structures together over their true volume; pieces are counted with 26 "
+        "neighbours, over structures found."
+    )
+    notes = tuple(missing_notes([scores[row.name] for row in there]))
+    return Table("shapes", "Over-segmentation and fragmentation", caption, SHAPE_COLUMNS, tuple(lines), notes)

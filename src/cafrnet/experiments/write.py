@@ -1,0 +1,180 @@
+"""Everything that is written once the runs are there: tables, figures, one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..datasets import Dataset, Split
+from ..errors import CAFRNetError
+from .collect import from_outside, gather
+from .cost import measure
+from .engines import Clock, Outcome
+from .job import Plan
+from .layout import Folder
+from .page import write_page
+from .protocol import Budget
+from .rows import Row
+from .scores import RowScores
+from .study import FULL, Study
+from .tables.ablation import ablation, interaction
+from .tables.comparison import all_pairs, comparison
+from .tables.context import Context
+from .tables.sensitivity import sensitivity
+from .tables.structures import by_region, by_structure, shapes
+from .tables.table import Table
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to write about."""
+
+    study: Study
+    jobs: Plan
+    dataset: Dataset
+    split: Split
+    budget: Budget
+    folder: Folder
+    data: Path
+    manifest: Mapping[str, Any]
+    clock: Clock
+
+    def context(self, folds: Sequence[int], partial: str) -> Context:
+        """Return what stands in captions."""
+        same = self.manifest["identity"]
+        return Context(
+            dataset=self.dataset.name,
+            data_hash=same["data"],
+            cases=len(self.split.ids),
+            folds=tuple(folds),
+            all_folds=len(self.split.folds),
+            steps=self.budget.steps,
+            batch=self.budget.batch,
+            seeds=self.budget.seeds,
+            budget=self.budget.name,
+            split_hash=self.split.hash,
+            changes=tuple(same["changes"]),
+            partial=partial,
+        )
+
+    def scores(self, rows: Sequence[Row], folds: Sequence[int], problems: list[str]) -> dict[str, RowScores]:
+        """Return the scores of rows on some folds."""
+        return gather(rows, folds, self.jobs, self.split, problems)
+
+
+@dataclass
+class Written:
+    """What was written.
+
+    Attributes:
+        tables: in the order of the page.
+        figures: path -> caption.
+        problems: what could not be used or made, a line each.
+    """
+
+    tables: list[Table] = field(default_factory=list)
+    figures: dict[Path, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def write_all(
+    work: Work,
+    outcomes: Sequence[Outcome],
+    *,
+    threads: int = 2,
+    external: Sequence[Path] = (),
+    predictions: Mapping[str, Path] | None = None,
+) -> Written:
+    """Write tables, figures and ``index.html`` from the runs that are there.
+
+    Args:
+        work: what there is.
+        outcomes: of the jobs that were just run.
+        threads: of latency and memory.
+        external: other datasets to test all models on.
+        predictions: name -> label maps from elsewhere.
+
+    Returns:
+        What was written; a part that failed is a problem there and doesn't stop the others.
+    """
+    written = Written()
+    partial = unfinished(work, outcomes)
+    makers: dict[str, Callable[[], None]] = {
+        "table3": lambda: _table3(work, written, partial, threads, predictions or {}),
+        "table4": lambda: _table4(work, written, partial),
+        "sensitivity": lambda: _sensitivity(work, written, partial),
+    }
+    for part in work.study.what:
+        if part in makers:
+            _attempt(part, makers[part], written)
+    for table in written.tables:
+        table.write(work.folder.tables)
+    write_page(work.folder, written.tables, written.figures, work.manifest, written.problems)
+    return written
+
+
+def unfinished(work: Work, outcomes: Sequence[Outcome]) -> str:
+    """Say how many runs are missing, and why; empty if none is."""
+    missing = [job for job in work.jobs.jobs if not job.run.finished]
+    if not missing:
+        return ""
+    failed = sum(o.status == "failed" for o in outcomes)
+    late = sum(o.status == "not started" for o in outcomes)
+    why = [f"{failed} failed"] * bool(failed) + [f"{late} not started before the time limit"] * bool(late)
+    return f"{len(missing)} of {len(work.jobs.jobs)} runs are missing" + (
+        f" ({', '.join(why)})" if why else ""
+    )
+
+
+def _attempt(part: str, make: Callable[[], None], written: Written) -> None:
+    try:
+        make()
+    except CAFRNetError as error:
+        written.problems.append(f"{part}: {error}")
+
+
+def _table3(work: Work, written: Written, partial: str, threads: int, outside: Mapping[str, Path]) -> None:
+    rows = list(work.study.comparison)
+    scores = work.scores(rows, work.study.folds, written.problems)
+    found = from_outside(outside, work.folder, work.data, work.split, work.study.folds, written.problems)
+    rows += [Row(name, f"{name} (from outside)", name) for name in outside]
+    scores |= found
+    costs, about = measure(
+        {row.name: work.jobs.recipes[row.name] for row in work.study.comparison},
+        {row.name: _any_model(work, row) for row in work.study.comparison},
+        work.folder.root / "cost.json",
+        threads=threads,
+    )
+    measured = f"ONNX Runtime, one slice, {about['threads']} threads, {about['machine']}, median of "
+    measured += f"{about['rounds']} interleaved rounds; memory of a fresh process"
+    context = work.context(work.study.folds, partial)
+    written.tables += [
+        comparison(rows, scores, costs, context, measured),
+        all_pairs(rows, scores, context),
+        by_structure(rows, scores, context),
+        by_region(rows, scores, context),
+        shapes(rows, scores, context),
+    ]
+
+
+def _any_model(work: Work, row: Row) -> Path:
+    """Return a trained model of a row, or where the first would be: cost does not depend on the fold."""
+    runs = [job.run for job in work.jobs.expected(row.name, work.study.folds)]
+    return next((run.model for run in runs if run.trained), runs[0].model)
+
+
+def _table4(work: Work, written: Written, partial: str) -> None:
+    rows = list(work.study.ablation)
+    scores = work.scores(rows, work.study.folds, written.problems)
+    context = work.context(work.study.folds, partial)
+    written.tables += [ablation(rows, scores, context), interaction(rows, scores, context)]
+
+
+def _sensitivity(work: Work, written: Written, partial: str) -> None:
+    study = work.study
+    rows = [FULL, *study.points_of_study]
+    scores = work.scores(rows, study.few_folds, written.problems)
+    context = work.context(study.few_folds, partial)
+    written.tables.append(sensitivity(study.factors, study.points, scores, context))
