@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -58,3 +59,40 @@ def keyed(paths: Iterable[Path], key: Callable[[Path], str | None]) -> dict[str,
             raise UsageError(f"{path} and {found[name].name} are both case {name!r}; remove one of them")
         found[name] = path
     return found
+
+
+def patients_of(root: Path, names: dict[str, str]) -> dict[str, str]:
+    """Return case key -> patient, from ``patients.csv`` if there is one.
+
+    Args:
+        root: the dataset's folder.
+        names: case key -> its name; each case is its own patient where there is no such file.
+
+    Raises:
+        UsageError: the file lacks a column or a case.
+    """
+    path = root / "patients.csv"
+    if not path.is_file():
+        return names
+    found = read_patients(path)
+    if missing := [name for name in names.values() if not found.get(pair_key(name))]:
+        raise UsageError(f"{path} gives no patient for {', '.join(missing)}; add a row for each case")
+    return {key: found[pair_key(name)] for key, name in names.items()}
+
+
+def read_patients(path: Path) -> dict[str, str]:
+    """Return :func:`pair_key` of a case -> patient, from a CSV with the columns ``case`` and ``patient``.
+
+    Raises:
+        UsageError: the file is missing or lacks a column.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if not {"case", "patient"} <= set(rows.fieldnames or ()):
+                raise UsageError(
+                    f"{path} has the columns {rows.fieldnames}; 'case' and 'patient' were expected"
+                )
+            return {pair_key(row["case"]): (row["patient"] or "").strip() for row in rows}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} can't be read as CSV: {error}") from error

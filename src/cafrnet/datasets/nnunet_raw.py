@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..files import stem
-from ..labels import TABLE, UNKNOWN, ValueSets
+from ..labels import TABLE, ValueSets, id_of_name
 from .case import Case, Dataset
 from .description import FILE_NAME, Description, describe
 from .layout import keyed, natural_key, volumes
@@ -24,9 +24,6 @@ logger = logging.getLogger(__name__)
 LAYOUT = "nnU-Net raw (dataset.json, imagesTr/<case>_0000.nii.gz, labelsTr/<case>.nii.gz)"
 
 _CHANNEL = re.compile(r"^(.+)_(\d{4})$")
-#: Words in a label's name that say what kind of thing it is and not which.
-_NOISE = re.compile(r"vertebral|vertebrae|vertebra|body|bodies|intervertebral|discs?|disks?|ivd|level|class")
-_OTHER_NAMES = {"s1": "s", "sacrum": "s", "canal": "spinalcanal", "ignore": "unknown"}
 
 
 def matches(root: Path) -> bool:
@@ -91,22 +88,15 @@ def _values(labels: dict[str, Any], source: Path) -> tuple[dict[int, tuple[int, 
 
     Version 2 of the file has name -> value, version 1 has value -> name.
     """
-    known = {_plain(label.name): label.id for label in TABLE} | {"unknown": UNKNOWN}
     values: dict[int, tuple[int, ...]] = {}
     strange = []
     for key, entry in labels.items():
         name, value = (entry, key) if str(key).isdigit() and isinstance(entry, str) else (key, entry)
         if isinstance(value, list):
             raise UsageError(f"{source}: {name!r} is a region of several values; one value each was expected")
-        identity = known.get(_plain(str(name)))
+        identity = id_of_name(str(name))
         if identity is None:
             strange.append(str(name))
         else:
             values[int(value)] = (identity,)
     return values, strange
-
-
-def _plain(name: str) -> str:
-    """Reduce a label's name to what tells it from others: ``disc_L5-S1`` and ``L5/S`` give ``l5s``."""
-    words = re.sub(r"[^a-z0-9]", "", _NOISE.sub("", name.casefold()))
-    return _OTHER_NAMES.get(words, re.sub(r"(?<=l5)s1$", "s", words))

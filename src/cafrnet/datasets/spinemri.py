@@ -13,7 +13,7 @@ from ..files import stem
 from ..labels import SCHEMES
 from .case import Case, Dataset
 from .description import Description, describe
-from .layout import keyed, volumes
+from .layout import keyed, patients_of, volumes
 
 LAYOUT = "SpineMRI (train/MR/Case{N}.nii.gz or a DICOM folder, train/Mask/mask_case{N}.nii.gz)"
 
@@ -42,16 +42,23 @@ def matches(root: Path) -> bool:
 
 
 def open(root: Path) -> Dataset:
-    """List the cases. The case number is the patient.
+    """List the cases. The case number is the patient, unless ``patients.csv`` says otherwise.
 
     Raises:
-        UsageError: two files with one case number, or an unusable ``dataset.yaml``.
+        UsageError: two files with one case number, or an unusable ``dataset.yaml`` or ``patients.csv``.
     """
     about = describe(root, DEFAULT)
     images = keyed(volumes(root / "train" / "MR"), number)
     masks = keyed((p for p in volumes(root / "train" / "Mask") if p.is_file()), number)
+    patients = _patients(root, {n: stem(image) for n, image in images.items()})
     cases = tuple(
-        Case(stem(images[n]), images[n], masks.get(n), patient=n, sets=about.sets, dataset=about.name)
+        Case(stem(images[n]), images[n], masks.get(n), patients[n], sets=about.sets, dataset=about.name)
         for n in sorted(images, key=int)
     )
     return Dataset.of(root, about, cases, [masks[n] for n in sorted(masks, key=int) if n not in images])
+
+
+def _patients(root: Path, names: dict[str, str]) -> dict[str, str]:
+    """Return case number -> patient; the number itself where the dataset says nothing."""
+    found = patients_of(root, names)
+    return {n: n if found[n] == name else found[n] for n, name in names.items()}

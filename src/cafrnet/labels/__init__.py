@@ -4,7 +4,18 @@
 datasets' label maps stand for.
 """
 
+from .names import id_of_name
 from .schemes import SCHEMES, Scheme, ValueSets, get_scheme
 from .table import TABLE, UNKNOWN, Label, LabelTable
 
-__all__ = ["SCHEMES", "TABLE", "UNKNOWN", "Label", "LabelTable", "Scheme", "ValueSets", "get_scheme"]
+__all__ = [
+    "SCHEMES",
+    "TABLE",
+    "UNKNOWN",
+    "Label",
+    "LabelTable",
+    "Scheme",
+    "ValueSets",
+    "get_scheme",
+    "id_of_name",
+]

@@ -25,10 +25,10 @@ def read(path: Path) -> Scan:
             positive, or what :class:`Scan` refuses.
     """
     image = _load(path)
-    voxels = _array(image)
+    voxels = image_array(image)
     return Scan(
         voxels if voxels.dtype.kind in "uib" else voxels.astype(np.float32, copy=False),
-        _affine(image),
+        image_affine(image),
         source=str(path),
     )
 
@@ -41,7 +41,7 @@ def read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
         InputError: as :func:`read`, or values that are not whole numbers from 0.
     """
     image = _load(path)
-    return whole_numbers(_array(image), str(path)), _affine(image)
+    return whole_numbers(image_array(image), str(path)), image_affine(image)
 
 
 def _load(path: Path) -> Any:
@@ -91,7 +91,7 @@ def _reason(error: RuntimeError) -> str:
     return " ".join(text.split())
 
 
-def _array(image: Any) -> np.ndarray:
+def image_array(image: Any) -> np.ndarray:
     """Return voxels in ITK's index order (first index fastest), which is that of the affine's columns."""
     import SimpleITK as sitk
 
@@ -99,7 +99,7 @@ def _array(image: Any) -> np.ndarray:
     return array.transpose()
 
 
-def _affine(image: Any) -> np.ndarray:
+def image_affine(image: Any) -> np.ndarray:
     """Return array index -> RAS mm."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
