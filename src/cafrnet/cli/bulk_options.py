@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..inference.bulk.ray_data import RayOptions
 
 
 def add_bulk_options(parser: argparse.ArgumentParser) -> None:
@@ -27,20 +30,24 @@ def add_bulk_options(parser: argparse.ArgumentParser) -> None:
     ray.add_argument(
         "--ray-actors", type=int, metavar="N", help="models loaded at once (default: all that fit)"
     )
-    ray.add_argument("--ray-cpus", type=float, default=1.0, metavar="X", help="cores of each (default: 1)")
-    ray.add_argument("--ray-gpus", type=float, default=0.0, metavar="X", help="GPUs of each (default: 0)")
+    ray.add_argument("--ray-cpus", type=float, metavar="X", help="cores of each (default: 1)")
+    ray.add_argument("--ray-gpus", type=float, metavar="X", help="GPUs of each (default: 0)")
 
 
-def ray_options(args: argparse.Namespace) -> Any:
+def ray_options(args: argparse.Namespace) -> RayOptions | None:
     """Return the options of Ray, or None where it was not asked for.
 
     Raises:
-        UsageError: numbers that make no sense.
+        UsageError: numbers that make no sense, or options of Ray without Ray.
     """
-    if not (args.ray or args.ray_address):
-        return None
-    from ..inference.bulk.ray_data import RayOptions
+    from ..errors import UsageError
 
-    return RayOptions(
-        address=args.ray_address, actors=args.ray_actors, cpus=args.ray_cpus, gpus=args.ray_gpus
-    )
+    given = {name: getattr(args, f"ray_{name}") for name in ("actors", "cpus", "gpus")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if args.ray or args.ray_address:
+        from ..inference.bulk.ray_data import RayOptions
+
+        return RayOptions(address=args.ray_address, **given)
+    if given:
+        raise UsageError(f"--ray-{next(iter(given))} came without --ray or --ray-address HOST")
+    return None

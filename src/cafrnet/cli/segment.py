@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     from ..inference import Model, Outcome
+    from ..inference.batch import Workers
+    from ..inference.bulk.ray_data import RayOptions
     from ..inference.inputs import Job
 
 
@@ -67,16 +70,22 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Segment and report; 1 if a scan failed or was left, 2 if all of them lack an option."""
+    from ..inference.batch import Workers
     from ..inference.bulk.parts import journal_name, share
     from ..inference.inputs import check_writable, plan_jobs
     from ..labels import get_scheme
 
     get_scheme(args.labels)
+    at_once = 1 if args.max_memory is not None and args.at_once is None else args.at_once
+    workers, on_ray = Workers.default(at_once), ray_options(args)
     jobs = plan_jobs(args.inputs, args.output, png=args.pixel_mm is not None)
     mine = share(jobs, args.num_parts, args.part)
     check_writable(mine)
     journal = Path(args.output) / journal_name(args.num_parts, args.part) if len(jobs) > 1 else None
-    outcomes = _segment(args, mine, journal)
+    if not mine:
+        count = f"part {args.part} of {args.num_parts} has no scans (there are {len(jobs)})"
+        print(f"cafrnet: {count}", file=sys.stderr)
+    outcomes = _segment(args, mine, journal, workers, on_ray) if mine else []
     failed = sum(o.status == "failed" for o in outcomes)
     if args.json:
         rows = [
@@ -97,11 +106,16 @@ def run(args: argparse.Namespace) -> int:
     return conclude(outcomes, "scans")
 
 
-def _segment(args: argparse.Namespace, jobs: list[Job], journal: Path | None) -> list[Outcome]:
+def _segment(
+    args: argparse.Namespace,
+    jobs: list[Job],
+    journal: Path | None,
+    workers: Workers,
+    on_ray: RayOptions | None,
+) -> list[Outcome]:
     """Segment here or on many machines."""
     from ..errors import InputError, UsageError
     from ..inference import segment_files
-    from ..inference.batch import Workers
 
     progress = Progress(args.quiet)
 
@@ -118,7 +132,6 @@ def _segment(args: argparse.Namespace, jobs: list[Job], journal: Path | None) ->
         "journal": journal,
         "progress": told,
     }
-    on_ray = ray_options(args)
     threads = on_ray.threads if on_ray and args.threads is None else args.threads
     compute = {"threads": threads, "engine": args.engine, "max_memory_mb": args.max_memory}
     load = partial(_load, args.model, compute, args.tta)
@@ -127,8 +140,7 @@ def _segment(args: argparse.Namespace, jobs: list[Job], journal: Path | None) ->
     except InputError as error:
         raise UsageError(str(error)) from error  # without a model nothing could start
     if on_ray is None:
-        at_once = 1 if args.max_memory is not None and args.at_once is None else args.at_once
-        return segment_files(jobs, model, workers=Workers.default(at_once), **options)
+        return segment_files(jobs, model, workers=workers, **options)
     from ..inference.bulk.ray_data import segment_on_ray
 
     del model  # it was a check; every worker loads its own

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..errors import UsageError
 from ..files import sweep
 from ..labels import get_scheme
 from .bulk.flow import Flow, Stage
@@ -36,6 +37,13 @@ class Workers:
     infer: int = 2
     write: int = 1
     at_once: int = 4
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a number below 1."""
+        for name, count in vars(self).items():
+            if count < 1:
+                what = "scans at once" if name == "at_once" else f"threads to {name}"
+                raise UsageError(f"{count} {what} came, at least 1 was expected")
 
     @classmethod
     def default(cls, at_once: int | None = None) -> Workers:

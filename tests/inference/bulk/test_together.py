@@ -1,7 +1,6 @@
 """Scans in several stages at once: the same results as one after the other, and what faults leave behind."""
 
 import errno
-import gc
 import json
 import time
 import weakref
@@ -208,9 +207,11 @@ def test_what_a_killed_process_left_under_temporary_names_is_swept(inputs, tmp_p
     assert names(out) == sorted([".999999999-notes.txt", *whole(*"abcdef")])
 
 
-def test_no_scan_at_once_is_refused(inputs, tmp_path, model):
-    with pytest.raises(UsageError, match="0 cases at once"):
-        run(inputs, tmp_path / "o", model, workers=Workers.default(0))
+def test_no_scan_at_once_is_refused():
+    with pytest.raises(UsageError, match="0 scans at once came"):
+        Workers.default(0)
+    with pytest.raises(UsageError, match="-1 threads to write came"):
+        Workers(write=-1)
 
 
 def test_workers_suit_the_machine(monkeypatch):
@@ -232,7 +233,6 @@ def test_memory_holds_a_few_scans_however_many_there_are(tmp_path, model, monkey
     def counted(*args, **options):
         scan = real(*args, **options)
         alive.add(scan)
-        gc.collect()
         most[0] = max(most[0], len(alive))
         return scan
 

@@ -250,11 +250,12 @@ def _hand_out(ledger: Ledger, work: Work, options: RayOptions) -> None:
         num_cpus=options.cpus,
         num_gpus=options.gpus,
     )
+    tables: Any = fates.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow")
     try:
-        for fate in fates.iter_rows():
+        for fate in (fate for table in tables for fate in table.to_pylist()):
             for sentence in fate["said"].splitlines():
                 logger.warning("%s", sentence)
-            index = int(fate["number"])
+            index = fate["number"]
             ledger.note(index, Outcome(ledger.jobs[index], **{name: fate[name] for name in FATE}))
             if ledger.full:
                 return
