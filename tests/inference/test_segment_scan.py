@@ -51,7 +51,7 @@ def test_the_ids_come_back_voxel_for_voxel(model, stairs_scan):
     assert found.labels.dtype == np.uint8
     assert np.array_equal(found.labels, labels)
     assert found.names == {k: cafrnet.inference.segment.TABLE[k].name for k in np.unique(labels) if k}
-    assert {"preprocess", "model", "naming", "to_native_grid"} == set(found.timings_s)
+    assert {"preprocess", "model", "triage", "naming", "to_native_grid"} == set(found.timings_s)
 
 
 @pytest.mark.parametrize(("order", "flips"), TURNS)

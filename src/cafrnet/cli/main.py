@@ -13,7 +13,18 @@ from .. import __version__
 from ..errors import CAFRNetError, UsageError
 
 #: Verbs, in the order of the data's way; each is one module with ``add_parser`` and ``run``.
-VERBS = ("segment", "relabel", "evaluate", "train", "models", "bundle", "data")
+VERBS = (
+    "segment",
+    "relabel",
+    "evaluate",
+    "train",
+    "calibrate",
+    "models",
+    "reproduce",
+    "bundle",
+    "export",
+    "data",
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,6 +17,9 @@ from ..preprocessing import prepare
 from ..scan import Scan, write_labels
 from .assembly import Assembly
 from .model import Model
+from .plausibility import measure
+from .triage import UNNAMED, Triage, judge, outline_dice
+from .watch import Watch
 
 #: Slices that go through the network together: enough to fill two cores, few enough to bound memory.
 SLICES_AT_ONCE = 4
@@ -33,12 +36,14 @@ class Segmentation:
         scan: the scan.
         timings_s: seconds of each step.
         naming: how sure the names are, and what they could be instead; None where post-processing is off.
+        triage: pass, review or fail, and why; ``review`` where post-processing is off.
     """
 
     labels: np.ndarray
     scan: Scan
     timings_s: dict[str, float] = field(default_factory=dict)
     naming: Naming | None = None
+    triage: Triage | None = None
 
     @property
     def names(self) -> dict[int, str]:
@@ -50,6 +55,7 @@ class Segmentation:
         return {
             "structures": [name for _, name in sorted(self.names.items())],
             **(self.naming.record() if self.naming else {}),
+            **(self.triage.record() if self.triage else {}),
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -75,10 +81,14 @@ def segment_scan(scan: Scan, model: Model, *, postprocessing: NamingOptions | No
     clock = _Clock()
     ready = prepare(scan, model.preprocessing)
     assembly = Assembly(scan, ready.grid, model, postprocessing or NamingOptions())
+    watch = Watch(model.num_classes, model.calibration)
     clock.lap("preprocess")
     for first in range(0, len(ready.images), SLICES_AT_ONCE):
-        logits = _logits(model, ready.images[first : first + SLICES_AT_ONCE, None])
+        images = ready.images[first : first + SLICES_AT_ONCE]
+        logits = checked_logits(model, images[:, None])
         clock.lap("model")
+        watch.add(images, logits)
+        clock.lap("triage")
         assembly.add(first, logits)
         del logits  # before the next ones are made
         clock.lap("to_native_grid")
@@ -86,10 +96,15 @@ def segment_scan(scan: Scan, model: Model, *, postprocessing: NamingOptions | No
     clock.lap("naming")
     labels = assembly.labels()
     clock.lap("to_native_grid")
-    return Segmentation(labels, scan, clock.seconds, naming)
+    triage = UNNAMED
+    if naming is not None:
+        measures = measure(naming, watch, scan, ready.grid)
+        triage = judge(naming, outline_dice(naming, watch), measures, model.calibration)
+    clock.lap("triage")
+    return Segmentation(labels, scan, clock.seconds, naming, triage)
 
 
-def _logits(model: Model, images: np.ndarray) -> np.ndarray:
+def checked_logits(model: Model, images: np.ndarray) -> np.ndarray:
     """Return the logits of a few slices, checked; classes that were not trained can't win."""
     logits = model.engine(images)
     expected = (len(images), model.num_classes, *images.shape[2:])

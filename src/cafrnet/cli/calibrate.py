@@ -1,0 +1,91 @@
+"""``cafrnet calibrate``: measure how far a run's probabilities can be trusted, and keep it with the model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``calibrate`` to the command line."""
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="fit a run's confidence and triage on validation cases",
+        description=(
+            "Fits temperatures, predicted Dice and triage thresholds on the validation cases of a split, "
+            "stores them in RUN/model.onnx and writes RUN/calibration/. Needs the train extra."
+        ),
+    )
+    parser.add_argument("run", metavar="RUN", help="folder written by `cafrnet train`")
+    parser.add_argument("--data", required=True, metavar="DIR", help="labelled dataset")
+    parser.add_argument(
+        "--split", required=True, metavar="FILE", help="split.json that the run was trained with"
+    )
+    parser.add_argument("--fold", type=int, metavar="K", help="which fold was tested, for a split into folds")
+    parser.add_argument("--seed", type=int, default=0, help="of crops, degradations and phantoms (0)")
+    parser.add_argument("--crops", type=int, default=20, metavar="N", help="of each validation case (20)")
+    parser.add_argument("--degraded", type=int, default=6, metavar="N", help="of each validation case (6)")
+    parser.add_argument(
+        "--phantoms",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also known to the model (0); if it learnt from them",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference (default: all)")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Calibrate and report.
+
+    Raises:
+        UsageError: a bundle, a split that does not fit, a negative number. InputError: a case can't be used.
+    """
+    from ..errors import UsageError
+
+    if min(args.crops, args.degraded, args.phantoms) < 0:
+        raise UsageError("--crops, --degraded and --phantoms take numbers from 0")
+    from ..bundles.layout import is_bundle
+    from ..datasets import Split, open_dataset
+    from ..inference import load_model
+    from ..learning.calibration import Budget, calibrate, store, write_report  # needs the train extra
+
+    folder = Path(args.run)
+    if is_bundle(folder):
+        raise UsageError(f"{folder} is a bundle, which is never changed; calibrate its run")
+    dataset = open_dataset(args.data)
+    split = Split.load(args.split, dataset)
+    parts = split.parts(args.fold)
+    report = calibrate(
+        load_model(folder, threads=args.threads),
+        dataset.select(parts["val"]),
+        dataset.select(parts["train"]),
+        seed=args.seed,
+        budget=Budget(args.crops, args.degraded, args.phantoms),
+        about={"dataset": dataset.name, "split": split.hash, "fold": args.fold},
+        progress=None if args.quiet else lambda text: print(text, file=sys.stderr),
+    )
+    store(folder, report.calibration)
+    write_report(report, folder / "calibration")
+    print(json.dumps(report.calibration.to_dict(), indent=2) if args.json else _words(report.summary))
+    return 0
+
+
+def _words(summary: dict[str, Any]) -> str:
+    ece = summary["ece"]
+    lines = [f"ECE of voxels near structures: {ece['before']:.4f} as it comes, {ece['after']:.4f} calibrated"]
+    for kind, row in summary["predicted_dice"].items():
+        lines.append(
+            f"predicted Dice, {kind}: mean error {row['mae']}, correlation {row['r']}, "
+            f"{row['structures']} structures"
+        )
+    for kind, row in summary["triage"].items():
+        lines.append(
+            f"triage, {kind}: {row['scans']} scans, {row['wrong']} with a wrong level; "
+            f"passed {row['passed']}, of these wrong {row['wrong_among_passed']}"
+        )
+    return "\n".join(lines)

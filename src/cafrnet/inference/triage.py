@@ -1,0 +1,158 @@
+"""Pass, review or fail, and why: whether a person has to look at a scan's labels before they are used.
+
+- ``pass``: the level names are sure, the outlines are expected to be good, and scan and column look like
+  those that the model knows.
+- ``review``: one of these does not hold; the reasons say which, with numbers.
+- ``fail``: there is no spine here, or nothing like one that the model knows; the labels should not be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..anatomy import Naming
+from ..labels import TABLE
+from .calibration import Calibration, Thresholds
+from .plausibility import outside
+from .watch import Watch
+
+#: Flags that describe a scan without casting doubt on its names.
+HARMLESS = ("sacrum", "unnamed", "field of view")
+#: A mean predicted Dice below this share of what passes is a failure.
+HOPELESS = 0.5
+
+
+@dataclass(frozen=True)
+class Triage:
+    """The verdict on one scan.
+
+    Attributes:
+        verdict: ``"pass"``, ``"review"`` or ``"fail"``.
+        reasons: one sentence each, the gravest first; empty for ``pass``.
+        predicted_dice: name of each structure of the column -> expected Dice, 0 to 1.
+        outline_dice: name -> soft Dice of its outline, before it is put on the fitted line.
+        measures: of scan and column, see :data:`cafrnet.inference.plausibility.MEASURES`.
+        sureness: the probability of the least sure name.
+    """
+
+    verdict: str
+    reasons: tuple[str, ...] = ()
+    predicted_dice: Mapping[str, float] = field(default_factory=dict)
+    outline_dice: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
+    sureness: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """Return the keys ``triage``, ``reasons``, ``predicted_dice`` and ``measures`` of a scan's JSON."""
+        return {
+            "triage": self.verdict,
+            "reasons": list(self.reasons),
+            "predicted_dice": {name: round(d, 4) for name, d in self.predicted_dice.items()},
+            "measures": dict(self.measures),
+        }
+
+
+#: Without post-processing nothing is said about names.
+UNNAMED = Triage("review", ("post-processing is off: the level names were not checked",))
+
+
+def judge(
+    naming: Naming,
+    outlines: Mapping[str, float],
+    measures: Mapping[str, float],
+    calibration: Calibration | None,
+) -> Triage:
+    """Judge one scan.
+
+    Args:
+        naming: of its column.
+        outlines: from :func:`outline_dice`.
+        measures: from :func:`.plausibility.measure`.
+        calibration: of the model; without one nothing passes.
+    """
+    known = calibration or Calibration()
+    lines = known.thresholds
+    dice = predicted_dice(naming, outlines, known)
+    sure = sureness(naming)
+    bodies = sum(e.kind == "body" for e in naming.elements)
+    if bodies < lines.least_bodies:
+        why = f"no spine: {bodies} vertebral bodies were found, at least {lines.least_bodies} were expected"
+        return Triage("fail", (why,), dice, outlines, measures, sure)
+    strange = sorted(outside(measures, known.ranges, lines.range_margin), key=lambda pair: -pair[1])
+    graver = [why for why, off in strange if off > lines.range_fail]
+    graver += _hopeless(dice, lines)
+    doubts = [why for why, off in strange if off <= lines.range_fail]
+    doubts += [*_levels(naming, sure, lines), *_dice(dice, lines)]
+    doubts += [flag.message for flag in naming.flags if flag.kind not in HARMLESS]
+    if calibration is None:
+        doubts.append("the model was never calibrated: how far it can be trusted is not known")
+    verdict = "fail" if graver else "review" if doubts else "pass"
+    reasons = tuple(dict.fromkeys([*graver, *doubts]))
+    return Triage(verdict, reasons, dice, outlines, measures, sure)
+
+
+def sureness(naming: Naming) -> float:
+    """Return the probability of the least sure name, or of the whole column where that is less."""
+    return float(min([naming.shift_posterior.get(0, 0.0), *naming.levels.values()]))
+
+
+def predicted_dice(
+    naming: Naming, outlines: Mapping[str, float], calibration: Calibration
+) -> dict[str, float]:
+    """Return the expected Dice of each named structure of the column.
+
+    A structure with the wrong name scores 0, so it is the probability of its name times the Dice expected of
+    its outline: the soft Dice of :func:`outline_dice`, put on the line that was fitted on validation cases.
+    """
+    sure = {e.name: e.confidence for e in naming.elements}
+    slope, offset = calibration.dice_slope, calibration.dice_offset
+    return {name: float(np.clip(slope * d + offset, 0, 1) * sure[name]) for name, d in outlines.items()}
+
+
+def outline_dice(naming: Naming, watch: Watch) -> dict[str, float]:
+    """Return the soft Dice of each named structure's outline, whatever its name.
+
+    It is that of the names that the network itself gave to the structure's voxels
+    (:attr:`.watch.Watch.soft_dice`), weighted by how much it saw each.
+    """
+    soft, found = watch.soft_dice, {}
+    for e in naming.elements:
+        if e.id not in TABLE.column:
+            continue
+        ids = [i for i in TABLE.column if TABLE[i].kind == e.kind]
+        weight = np.exp(np.array(e.evidence) - max(e.evidence)) if e.evidence else np.ones(1)
+        found[e.name] = float((weight * soft[ids]).sum() / weight.sum())
+    return found
+
+
+def _levels(naming: Naming, sure: float, lines: Thresholds) -> list[str]:
+    if sure >= lines.level_pass:
+        return []
+    other = [(p, k) for k, p in naming.shift_posterior.items() if k]
+    text = f"the least sure level name has a probability of {sure:.3f}, {lines.level_pass:.3f} is asked for"
+    if other and max(other)[0] >= 0.01:
+        p, k = max(other)
+        text += f"; all one higher or lower ({k:+d}) has {p:.3f}" if abs(k) == 1 else f"; {k:+d} has {p:.3f}"
+    return [text]
+
+
+def _dice(dice: Mapping[str, float], lines: Thresholds) -> list[str]:
+    reasons = []
+    mean = float(np.mean(list(dice.values()))) if dice else 0.0
+    if mean < lines.dice_pass:
+        reasons.append(f"the mean predicted Dice is {mean:.2f}, {lines.dice_pass:.2f} is asked for")
+    low = [f"{name} {d:.2f}" for name, d in dice.items() if d < lines.dice_structure]
+    if low:
+        reasons.append(f"predicted Dice below {lines.dice_structure:.2f}: {', '.join(low)}")
+    return reasons
+
+
+def _hopeless(dice: Mapping[str, float], lines: Thresholds) -> list[str]:
+    mean = float(np.mean(list(dice.values()))) if dice else 0.0
+    if mean >= HOPELESS * lines.dice_pass:
+        return []
+    return [f"the mean predicted Dice is only {mean:.2f}"]
