@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from ...learning.models import build_model
@@ -84,7 +83,7 @@ def draw_trace(name: str, traced: Trace, path: Path) -> Drawn:
 
 def _figure_1(traced: Trace):
     figure = canvas(12, 9)
-    top, bottom = np.ravel(figure.subfigures(2, 1, height_ratios=[2.6, 1]))
+    top, bottom = figure.subfigures(2, 1, height_ratios=[2.6, 1], squeeze=False).flat
     _overview(top.subplots(), traced)
     left, right = bottom.subplots(1, 2)
     _lafr(left, traced)

@@ -10,10 +10,13 @@ from ...errors import UsageError
 from ..layout import RunFolder
 from ..probes.learning_curve import case_scores
 from .drawing import Drawn, canvas, paint, save
-from .views import Predictions, read_view
+from .views import Predictions, only_structures, read_view
 
 #: Places in the ranking, as shares from worst to best.
 PLACES = (("best", 1.0), ("upper quartile", 0.75), ("median", 0.5), ("lower quartile", 0.25), ("worst", 0.0))
+
+#: Room around the structures.
+MARGIN_MM = 20.0
 
 
 def ranked_cases(scores: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -56,20 +59,21 @@ def best_to_worst(
     if not own:
         raise UsageError(f"{reference} has no scored case; evaluate its predictions first")
     chosen = ranked_cases(own)
-    figure = canvas(1.35 * (len(predictions) + 2), 2.0 * len(chosen))
+    figure = canvas(1.2 * (len(predictions) + 2), 2.6 * len(chosen))
     grid = figure.subplots(len(chosen), len(predictions) + 2, squeeze=False)
     places = []
     for axes, (what, case) in zip(grid, chosen, strict=True):
         view = read_view(dataset.by_id[case], predictions)
         k = view.middle()
         places.append(f"{what} {case} (slice {k + 1})")
-        paint(axes[0], view.image[k], None, view.in_plane_mm, case)
+        at = (k, *view.around(k, MARGIN_MM))
+        paint(axes[0], view.image[at], None, view.in_plane_mm, case)
         axes[0].set_ylabel(what, fontsize=8)
-        paint(axes[1], view.image[k], view.truth[k], view.in_plane_mm, "truth")
+        paint(axes[1], view.image[at], only_structures(view.truth[at]), view.in_plane_mm, "truth")
         for one, (row, labels) in zip(axes[2:], view.predictions.items(), strict=True):
             dsc = scores.get(row, {}).get(case)
             score = "not scored" if dsc is None else f"DSC {100 * dsc:.1f} %"
-            paint(one, view.image[k], labels[k], view.in_plane_mm, f"{row}\n{score}")
+            paint(one, view.image[at], labels[at], view.in_plane_mm, f"{row}\n{score}")
     caption = (
         f"Cases by rank of the DSC of {reference} among {len(own)} test cases: {'; '.join(places)}. Shown is "
         "the slice with the most voxels of structures 1-19 in the truth; DSC is the case score in 3D, the "

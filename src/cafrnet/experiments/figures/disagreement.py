@@ -16,7 +16,6 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from ...evaluation.regions import regions_of
-from ...evaluation.sets import HEADLINE
 from ...evaluation.signal import Thresholds, signal_of
 from .views import View
 
@@ -57,7 +56,7 @@ def differences(view: View, reference: str) -> np.ndarray:
 
     Zero farther than 5 mm from every structure of the truth in its slice, and where the truth is unknown.
     """
-    maps = {name: np.where(np.isin(m, HEADLINE), m, 0) for name, m in view.predictions.items()}
+    maps = view.predictions
     count = sum((maps[name] != maps[reference]).astype(np.int32) for name in maps if name != reference)
     near = np.stack([_near(plane, view.in_plane_mm) for plane in view.structures])
     return np.where(near & (view.truth != 255), count, 0)

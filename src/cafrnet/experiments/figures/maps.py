@@ -93,7 +93,7 @@ def embedding_plane(points: Path, separations: Path, path: Path) -> Drawn:
                         marker="s" if TABLE[i].kind == "disc" else "o")
         for i in ids
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower center", ncols=10, fontsize=7)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4 * len(first), fontsize=7)
     text = (
         "t-SNE of sampled cells of the concatenated taps at 1/4 (the map that CLR works on, before its own "
         "convolution), test cases, background left out; circles vertebrae, squares discs. Distances between "

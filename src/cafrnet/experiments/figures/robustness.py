@@ -31,9 +31,10 @@ def robustness_curves(summary: Path, path: Path, *, metric: str = "dsc") -> Draw
     if not kinds:
         raise UsageError(f"{summary} holds no artefact; run 'cafrnet reproduce robustness' first")
     rows = list(dict.fromkeys(line["row"] for line in lines))
-    down = -(-len(kinds) // 4)
-    figure = canvas(12, 2.9 * down)
-    grid = figure.subplots(down, 4, squeeze=False, sharey=True)
+    across = min(4, len(kinds))
+    down = -(-len(kinds) // across)
+    figure = canvas(3 * across, 2.9 * down)
+    grid = figure.subplots(down, across, squeeze=False, sharey=True)
     for axes in grid.flat[len(kinds) :]:
         axes.set_axis_off()
     for axes, kind in zip(grid.flat, kinds, strict=False):

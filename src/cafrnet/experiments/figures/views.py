@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ class View:
         raw: [s, r, c] grey values as they are on disk.
         image: [s, r, c] float32, 0 to 1 (the percentiles that the models see).
         truth: [s, r, c] uint8 principal ids; 255 unknown.
-        predictions: model -> [s, r, c] uint8 ids.
+        predictions: model -> [s, r, c] uint8 ids, structures 1-19 only.
         wrong: model -> [s, r, c] boolean: where the evaluator counts its structures 1-19 as wrong.
         spacing_mm: of slices, rows, columns.
     """
@@ -51,14 +52,31 @@ class View:
         """Distance of rows and of columns."""
         return self.spacing_mm[1], self.spacing_mm[2]
 
-    @property
+    @cached_property
     def structures(self) -> np.ndarray:
         """[s, r, c] boolean: where the truth has a structure 1-19."""
-        return np.isin(self.truth, HEADLINE)
+        return only_structures(self.truth) > 0
+
+    def around(self, index: int, margin_mm: float) -> tuple[slice, slice]:
+        """Return rows and columns of the box around the structures of a slice, with a margin on all sides."""
+        found = []
+        for axis, spacing in enumerate(self.in_plane_mm):
+            at = np.flatnonzero(self.structures[index].any(axis=1 - axis))
+            margin, length = round(margin_mm / spacing), self.truth.shape[1 + axis]
+            first, last = (int(at[0]), int(at[-1])) if len(at) else (0, length - 1)
+            found.append(slice(max(0, first - margin), min(length, last + 1 + margin)))
+        return found[0], found[1]
 
     def middle(self) -> int:
         """Return the slice with the most voxels of structures 1-19; the lowest of equals."""
         return int(self.structures.sum(axis=(1, 2)).argmax())
+
+
+def only_structures(labels: np.ndarray) -> np.ndarray:
+    """Return uint8 labels with everything but structures 1-19 as 0: canal and processes are not compared."""
+    kept = np.zeros(256, np.uint8)
+    kept[list(HEADLINE)] = HEADLINE
+    return kept[labels]
 
 
 def find_predictions(rows: Mapping[str, Sequence[RunFolder]]) -> dict[str, dict[str, Path]]:
@@ -99,7 +117,7 @@ def read_view(case: Case, predictions: Predictions) -> View:
     maps, wrong = {}, {}
     for name, files in predictions.items():
         labels = _prediction(files[case.id], scan.voxels.shape)
-        maps[name] = frame.to_sagittal(labels)
+        maps[name] = frame.to_sagittal(only_structures(labels))
         wrong[name] = frame.to_sagittal(errors(values, labels, case.sets))
     return View(
         case.id,
@@ -115,8 +133,7 @@ def read_view(case: Case, predictions: Predictions) -> View:
 def errors(truth: np.ndarray, labels: np.ndarray, sets: ValueSets) -> np.ndarray:
     """Mark voxels whose structure 1-19 is wrong as the evaluator has it (20, 21 count as background)."""
     pair = resolve(truth, labels, sets)
-    sides = [np.where(np.isin(side, HEADLINE), side, 0) for side in (pair.truth, pair.pred)]
-    return (sides[0] != sides[1]) & ~pair.ignored
+    return (only_structures(pair.truth) != only_structures(pair.pred)) & ~pair.ignored
 
 
 def _prediction(path: Path, shape: tuple[int, ...]) -> np.ndarray:

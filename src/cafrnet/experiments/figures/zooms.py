@@ -13,7 +13,7 @@ from ...evaluation.sets import annotated
 from ...evaluation.signal import Thresholds
 from .disagreement import NEIGHBOURHOOD_MM, REGIONS, WINDOW_MM, Window, choose, region_masks
 from .drawing import Drawn, canvas, paint, save
-from .views import Predictions, View, read_view
+from .views import Predictions, View, only_structures, read_view
 
 
 def zooms(
@@ -80,7 +80,7 @@ def _row(axes: np.ndarray, view: View, window: Window) -> None:
     axes[0].add_patch(box)
     if window.region:
         axes[0].set_ylabel(REGIONS[window.region], fontsize=8)
-    paint(axes[1], view.image[k][at], view.truth[k][at], view.in_plane_mm, "truth")
+    paint(axes[1], view.image[k][at], only_structures(view.truth[k][at]), view.in_plane_mm, "truth")
     for one, (name, labels) in zip(axes[2:], view.predictions.items(), strict=True):
         wrong = int(view.wrong[name][k][at].sum())
         paint(one, view.image[k][at], labels[k][at], view.in_plane_mm, f"{name}\n{wrong} wrong")
@@ -107,5 +107,5 @@ def caption(chosen: Sequence[Window], reference: str, pooled: bool) -> str:
     )
     return (
         f"{rule}. Differing voxels, summed over models: {places}. 'Wrong' counts the voxels of the window "
-        "whose structure is not the truth's."
+        "whose structure is not the truth's. Structures 1-19 are shown."
     )
