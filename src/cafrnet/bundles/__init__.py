@@ -7,8 +7,8 @@
 from .add import add_bundle
 from .bundle import Bundle, open_bundle, problems
 from .card import Card
-from .home import default_folder, find, home, installed
 from .layout import FILES, SUMS
+from .places import default_folder, find, home, installed
 
 __all__ = [
     "FILES",

@@ -19,8 +19,8 @@ from ..errors import InputError, UsageError
 from ..files import sha256
 from .bundle import Bundle, open_bundle
 from .card import check_name
-from .home import bundle_home, home
 from .layout import FILES, SUMS
+from .places import bundle_home, home
 
 #: Largest bundle, packed or not. The contract allows 40 MB for the default one.
 MOST_BYTES = 2**28
