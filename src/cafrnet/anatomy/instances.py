@@ -23,6 +23,8 @@ MIN_VOLUME_MM3 = 150.0
 DEBRIS_MM3 = 20.0
 #: A sacrum smaller than this is no anchor.
 SACRUM_MM3 = 1000.0
+#: A structure that comes nearer than this to the picture's upper or lower end is cut.
+CUT_MM = 3.0
 #: A structure whose centre lies further from the column's curve than this is something else.
 FARTHEST_ASIDE_MM = 35.0
 #: Extent along the column is measured between these percentiles of a piece's voxels.
@@ -49,6 +51,9 @@ class Instance:
         centre: (slice, y, x), model grid.
         volume_mm3: of its voxels.
         evidence: mean log-probability of each name, [9]; empty for the sacrum.
+        depth_mm: its extent from front to back, across the column.
+        tilt_deg: how far its long axis, as seen from the side, falls off backwards: negative for L5/S.
+        cut: whether the picture ends at it.
     """
 
     kind: str
@@ -59,6 +64,9 @@ class Instance:
     centre: tuple[float, float, float]
     volume_mm3: float
     evidence: np.ndarray
+    depth_mm: float = 0.0
+    tilt_deg: float = 0.0
+    cut: bool = True
 
     @property
     def height_mm(self) -> float:
@@ -68,15 +76,19 @@ class Instance:
 
 @dataclass(frozen=True)
 class Grid:
-    """Sizes of a voxel of the model grid.
+    """What the model grid is in the world.
 
     Attributes:
         pixel_mm: edge of the square pixel.
         slice_mm: distance of slices.
+        rows: first and last row that hold picture; None: not known, nothing counts as cut.
+        turn_deg: how far the picture's columns, from front to back, fall off in the world.
     """
 
     pixel_mm: float
     slice_mm: float
+    rows: tuple[int, int] | None = None
+    turn_deg: float = 0.0
 
     @property
     def voxel_mm3(self) -> float:
@@ -106,7 +118,7 @@ def find_instances(voxels: Voxels, grid: Grid, options: NamingOptions) -> tuple[
             own = [part for piece in own for part in _split(piece, kind, voxels, along, usual_mm)]
         if options.join:
             own = _joined(own, along)
-        found += [_instance(piece, kind, voxels, along, grid) for piece in own]
+        found += [_instance(piece, kind, voxels, along, aside, grid) for piece in own]
     if options.fragments:
         found = [
             one
@@ -114,15 +126,15 @@ def find_instances(voxels: Voxels, grid: Grid, options: NamingOptions) -> tuple[
             if one.volume_mm3 >= MIN_VOLUME_MM3 and abs(np.median(aside[one.voxels])) <= FARTHEST_ASIDE_MM
         ]
     if options.sacrum:
-        found += _sacrum(voxels, along, grid)
+        found += _sacrum(voxels, along, aside, grid)
     return tuple(sorted(found, key=lambda one: one.high_mm if one.kind == "sacrum" else one.at_mm))
 
 
-def _sacrum(voxels: Voxels, along: np.ndarray, grid: Grid) -> list[Instance]:
+def _sacrum(voxels: Voxels, along: np.ndarray, aside: np.ndarray, grid: Grid) -> list[Instance]:
     """Return the sacrum, if one was seen that is large enough to count from."""
     pieces = _components(voxels, SACRUM, grid)
     large = pieces[:1] if pieces and len(pieces[0]) * grid.voxel_mm3 >= SACRUM_MM3 else []
-    return [replace(_instance(p, SACRUM, voxels, along, grid), evidence=np.zeros(0)) for p in large]
+    return [replace(_instance(p, SACRUM, voxels, along, aside, grid), evidence=np.zeros(0)) for p in large]
 
 
 def _curve(voxels: Voxels, grid: Grid) -> Centreline:
@@ -256,7 +268,10 @@ def _joined(pieces: list[np.ndarray], along: np.ndarray) -> list[np.ndarray]:
     return groups
 
 
-def _instance(piece: np.ndarray, kind: int, voxels: Voxels, along: np.ndarray, grid: Grid) -> Instance:
+def _instance(
+    piece: np.ndarray, kind: int, voxels: Voxels, along: np.ndarray, aside: np.ndarray, grid: Grid
+) -> Instance:
+    at = voxels.at[piece]
     low, middle, high = np.percentile(along[piece], (PERCENTILES[0], 50.0, PERCENTILES[1]))
     return Instance(
         kind=KINDS[kind],
@@ -264,7 +279,25 @@ def _instance(piece: np.ndarray, kind: int, voxels: Voxels, along: np.ndarray, g
         low_mm=float(low),
         high_mm=float(high),
         at_mm=float(middle),
-        centre=tuple(map(float, voxels.at[piece].mean(axis=0))),  # type: ignore[arg-type]
+        centre=tuple(map(float, at.mean(axis=0))),  # type: ignore[arg-type]
         volume_mm3=len(piece) * grid.voxel_mm3,
         evidence=voxels.names[piece].mean(axis=0, dtype=np.float32),
+        depth_mm=float(np.ptp(np.percentile(aside[piece], PERCENTILES))),
+        tilt_deg=_tilt(at[:, 1:].astype(np.float32)) + grid.turn_deg,
+        cut=_is_cut(at[:, 1], grid),
     )
+
+
+def _tilt(at: np.ndarray) -> float:
+    """Return the angle of the long axis of points [n, 2] (y, x), in degrees: positive runs down backwards."""
+    if len(at) < 3:
+        return 0.0
+    long = np.linalg.eigh(np.cov(at.T))[1][:, 1]
+    return float(np.degrees(np.arctan2(long[0] * np.sign(long[1]), abs(long[1]))))
+
+
+def _is_cut(y: np.ndarray, grid: Grid) -> bool:
+    if grid.rows is None:
+        return False
+    margin = CUT_MM / grid.pixel_mm
+    return bool(y.min() < grid.rows[0] + margin or y.max() > grid.rows[1] - margin)

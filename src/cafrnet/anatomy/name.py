@@ -8,12 +8,14 @@ import numpy as np
 from scipy.special import softmax
 
 from ..labels import TABLE, UNKNOWN
+from .emissions import HIGHEST, LOWEST
 from .instances import Grid, Instance, find_instances
 from .kinds import KINDS, ROW, Voxels
 from .naming import Named, Naming
 from .naming_flags import Field, naming_flags
 from .options import NamingOptions
-from .sequence import HIGHEST, LOWEST, Posterior, Prices, infer, shifts
+from .prices import NamingModel
+from .sequence import Posterior, infer, shifts
 
 SACRUM = TABLE.column[0]
 
@@ -22,7 +24,7 @@ def name_column(
     instances: Sequence[Instance],
     to_world: np.ndarray,
     *,
-    prices: Prices | None = None,
+    model: NamingModel | None = None,
     options: NamingOptions | None = None,
     field: Field | None = None,
     not_trained: Collection[int] = (),
@@ -33,7 +35,7 @@ def name_column(
         instances: from :func:`cafrnet.anatomy.instances.find_instances`, ordered from below, with the sacrum
             first where it was seen.
         to_world: 4 x 4, (slice, y, x) of the model grid -> world mm in RAS.
-        prices: of the sequence model.
+        model: what was fitted for the network.
         options: ``sequence`` matters here.
         field: what the field of view leaves out.
         not_trained: ids that the network can't say. A structure that stands between others gets such a name
@@ -42,10 +44,10 @@ def name_column(
     Returns:
         The naming, and the id of each instance: 0 where it is no part of the column, 255 above T9.
     """
-    prices, options = prices or Prices(), options or NamingOptions()
+    options = options or NamingOptions()
     if not instances:
         return Naming(flags=naming_flags((), (), None, field)), ()
-    found = infer(instances, prices, not_trained)
+    found = infer(instances, model, not_trained)
     if not options.sequence:
         found = _each_alone(instances, found)
     ids = tuple(identity(one.kind, place) for one, place in zip(instances, found.places, strict=True))
@@ -100,20 +102,18 @@ def name_voxels(
     grid: Grid,
     to_world: np.ndarray,
     *,
-    rows: tuple[int, int],
     not_trained: Collection[int] = (),
-    prices: Prices | None = None,
+    model: NamingModel | None = None,
     options: NamingOptions | None = None,
 ) -> tuple[Naming, np.ndarray]:
     """Group voxels into structures and name them: all of this package, in one call.
 
     Args:
         voxels: of all slices, see :func:`cafrnet.anatomy.kinds.voxels_of`.
-        grid: sizes of the model grid.
+        grid: the model grid.
         to_world: 4 x 4, (slice, y, x) of the model grid -> world mm in RAS.
-        rows: first and last row of the model grid that hold picture.
         not_trained: ids that the network can't say.
-        prices: of the sequence model.
+        model: what was fitted for the network.
         options: switches.
 
     Returns:
@@ -121,9 +121,9 @@ def name_voxels(
     """
     options = options or NamingOptions()
     instances = find_instances(voxels, grid, options)
-    field = _field(instances, voxels, grid, rows, SACRUM not in not_trained)
+    field = _field(instances, voxels, grid, SACRUM not in not_trained)
     naming, ids = name_column(
-        instances, to_world, prices=prices, options=options, field=field, not_trained=not_trained
+        instances, to_world, model=model, options=options, field=field, not_trained=not_trained
     )
     of_voxel = np.zeros(len(voxels.at), np.uint8)
     of_voxel[voxels.kind == KINDS.index("sacrum")] = SACRUM
@@ -133,16 +133,14 @@ def name_voxels(
     return naming, of_voxel
 
 
-def _field(
-    instances: Sequence[Instance], voxels: Voxels, grid: Grid, rows: tuple[int, int], sacrum_known: bool
-) -> Field:
+def _field(instances: Sequence[Instance], voxels: Voxels, grid: Grid, sacrum_known: bool) -> Field:
     """Measure how far the column's ends lie from those of the picture."""
     ends = [one for one in instances if one.kind != "sacrum"]
-    if not ends:
+    if not ends or grid.rows is None:
         return Field(np.inf, np.inf, sacrum_known)
     low, high = voxels.at[ends[0].voxels, 1].max(), voxels.at[ends[-1].voxels, 1].min()
     return Field(
-        bottom_mm=float(rows[1] - low) * grid.pixel_mm,
-        top_mm=float(high - rows[0]) * grid.pixel_mm,
+        bottom_mm=float(grid.rows[1] - low) * grid.pixel_mm,
+        top_mm=float(high - grid.rows[0]) * grid.pixel_mm,
         sacrum_known=sacrum_known,
     )

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..labels import TABLE, UNKNOWN
 from .checks import Flag
+from .emissions import LOWEST
 from .instances import MERGED_BODY, Instance
-from .sequence import LOWEST, Posterior, pitch_of
+from .sequence import Posterior, pitch_of
 
 #: Below this probability of the names as they stand, the runner-up is reported.
 SURE = 0.9

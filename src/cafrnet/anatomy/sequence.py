@@ -16,81 +16,26 @@ Axes: n = structure from below, p = place, first :data:`LOWEST`.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 
-from ..errors import UsageError, nearest
-from ..labels import TABLE
+from .emissions import LOWEST, emissions, weight
 from .instances import Instance
 from .kinds import ROW
+from .prices import NamingModel, Prices
 
-#: The lowest place, and the highest that has a name.
-LOWEST, HIGHEST = -2, len(TABLE.column) - 2
 #: How many structures in a row may be no part of the column.
 SKIPPED_AT_ONCE = 3
 #: Distance of two bodies where too few were found to measure it.
 USUAL_PITCH_MM, PITCH_RANGE_MM = 36.0, (18.0, 55.0)
 #: Shifts that are looked at, in levels, either way.
 FARTHEST = len(ROW["body"]) - 1
-#: A structure of this volume gives half the evidence of a large one.
-HALF_EVIDENCE_MM3 = 500.0
 #: No distance is more unlikely than this, in nats: collapsed bodies and scoliosis exist.
 FARTHEST_OFF = 12.0
-
-
-@dataclass(frozen=True)
-class Prices:
-    """Numbers of the model, all in nats unless said otherwise; fitted on validation cases.
-
-    Attributes:
-        evidence: how many independent looks one large structure is worth: neighbouring voxels, and
-            neighbouring structures too, err together, so it is small. It is the temperature of the posterior.
-        floor: probability that the network's names say nothing, spread evenly.
-        spacing_sd: spread of the distance from one place to the next, in pitches.
-        missed: of each structure that was not found between two others.
-        twice: of finding one structure as two.
-        spurious: of a large structure that is no part of the column.
-        outside: of each structure beyond the table's ends.
-        sacrum: of a sacrum that is none.
-    """
-
-    evidence: float = 0.6
-    floor: float = 0.02
-    spacing_sd: float = 0.12
-    missed: float = 3.0
-    twice: float = 4.0
-    spurious: float = 8.0
-    outside: float = 1.5
-    sacrum: float = 5.0
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e3:
-                raise UsageError(f"{f.name} {value!r} came, a number from 0 to 1000 was expected")
-        if not 0 < self.floor < 1 or not self.spacing_sd > 0:
-            raise UsageError("floor must lie between 0 and 1, spacing_sd must be positive")
-
-    @classmethod
-    def from_dict(cls, raw: dict[str, Any], source: str = "naming") -> Prices:
-        """Build from plain values.
-
-        Raises:
-            UsageError: a key that does not exist (the nearest is named) or a value out of range.
-        """
-        known = [f.name for f in fields(cls)]
-        for key in raw:
-            if key not in known:
-                raise UsageError(f"{source}: unknown key {key!r}{nearest(key, known)}")
-        return cls(**raw)
-
-    def to_dict(self) -> dict[str, float]:
-        """Return plain values, ready for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,18 +63,20 @@ class Posterior:
         return float(self.marginals[n, place - LOWEST])
 
 
-def infer(instances: Sequence[Instance], prices: Prices, not_trained: Collection[int] = ()) -> Posterior:
+def infer(
+    instances: Sequence[Instance], model: NamingModel | None = None, not_trained: Collection[int] = ()
+) -> Posterior:
     """Return names and probabilities of a column.
 
     Args:
         instances: ordered from below; at least one.
-        prices: of the model.
+        model: what was fitted.
         not_trained: ids that the network can't say.
     """
-    fits = emissions(instances, prices, not_trained)
-    skip = np.array(
-        [prices.sacrum if i.kind == "sacrum" else prices.spurious * _weight(i) for i in instances]
-    )
+    model = model or NamingModel()
+    prices = model.prices
+    fits = emissions(instances, model, not_trained)
+    skip = np.array([prices.sacrum if i.kind == "sacrum" else prices.spurious * weight(i) for i in instances])
     pitch_mm = pitch_of(instances)
     moves = {
         (a, b): steps(instances[a], instances[b], pitch_mm, fits.shape[1], prices) - skip[a + 1 : b].sum()
@@ -139,42 +86,6 @@ def infer(instances: Sequence[Instance], prices: Prices, not_trained: Collection
     before = np.concatenate([[0.0], np.cumsum(skip)])
     places = _best(fits, moves, before)
     return Posterior(places, _marginals(fits, moves, before), shifts(fits, places, skip), fits)
-
-
-def emissions(instances: Sequence[Instance], prices: Prices, not_trained: Collection[int] = ()) -> np.ndarray:
-    """Return how well each place suits each structure: log-likelihoods [n, p]; minus infinity: never.
-
-    A name that the network can't say suits as well as the better of its neighbours, less the price of a name
-    beyond the table.
-    """
-    above = 2 * max(3, sum(i.kind == "body" for i in instances))
-    out = np.full((len(instances), HIGHEST - LOWEST + 1 + above), -np.inf)
-    for row, one in zip(out, instances, strict=True):
-        if one.kind == "sacrum":
-            row[-1 - LOWEST] = 0.0
-            continue
-        share = softmax(one.evidence.astype(np.float64))
-        fit = prices.evidence * _weight(one) * np.log((1 - prices.floor) * share + prices.floor / len(share))
-        fit = _unsaid(fit, [i in not_trained for i in ROW[one.kind]], prices.outside)
-        first = 0 if one.kind == "disc" else 1
-        row[first % 2 :: 2] = fit[-2:].max() - prices.outside  # like the two uppermost names, or ...
-        row[: first - LOWEST] = -np.inf
-        row[first - 2 - LOWEST] = fit[:2].max() - prices.outside  # ... the two lowest ones
-        row[first - LOWEST : first - LOWEST + 2 * len(fit) : 2] = fit
-    return out
-
-
-def _unsaid(fit: np.ndarray, missing: Sequence[bool], price: float) -> np.ndarray:
-    """Fill in the names that were not trained."""
-    if not any(missing) or all(missing):
-        return fit
-    said = np.where(missing, -np.inf, fit)
-    beside = np.maximum(np.append(said[1:], -np.inf), np.append(-np.inf, said[:-1])) - price
-    return np.where(missing, np.where(np.isfinite(beside), beside, said[np.isfinite(said)].min()), fit)
-
-
-def _weight(one: Instance) -> float:
-    return one.volume_mm3 / (one.volume_mm3 + HALF_EVIDENCE_MM3)
 
 
 def steps(low: Instance, high: Instance, pitch_mm: float, count: int, prices: Prices) -> np.ndarray:
@@ -190,10 +101,21 @@ def steps(low: Instance, high: Instance, pitch_mm: float, count: int, prices: Pr
     off = ((distance - expected) / (prices.spacing_sd * np.sqrt(np.maximum(rise, 1)))) ** 2 / 2
     price = -np.minimum(off, FARTHEST_OFF) - prices.missed * np.maximum(rise - 1, 0)
     price[0] = -off[0] - prices.twice if low.kind == high.kind != "sacrum" else -np.inf
-    table = np.full((count, count), -np.inf)
-    for k, value in enumerate(price):
-        table[rise[: count - k], rise[k:]] = value
-    return table
+    return np.append(price, -np.inf)[_rises(count)]
+
+
+@lru_cache(maxsize=8)
+def _rises(count: int) -> np.ndarray:
+    """Return by how much the place rises from each place to each place, [p, p]; ``count`` where it falls."""
+    rise = np.arange(count)[None] - np.arange(count)[:, None]
+    return np.where(rise < 0, count, rise)
+
+
+def _log_sum(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return log(sum(exp(values))); minus infinity where all are. Faster than SciPy's on small arrays."""
+    top = values.max(axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    return np.squeeze(top, axis) + np.log(np.exp(values - top).sum(axis=axis))
 
 
 def pitch_of(instances: Sequence[Instance]) -> float:
@@ -266,16 +188,16 @@ def _marginals(fits: np.ndarray, moves: dict[tuple[int, int], np.ndarray], befor
         for b in range(n):
             ways = [np.full(count, -before[b])]
             ways += [
-                logsumexp(ahead[a][:, None] + moves[a, b], axis=0)
+                _log_sum(ahead[a][:, None] + moves[a, b], axis=0)
                 for a in range(max(0, b - SKIPPED_AT_ONCE - 1), b)
             ]
-            ahead[b] = fits[b] + logsumexp(ways, axis=0)
+            ahead[b] = fits[b] + _log_sum(np.array(ways), axis=0)
         for a in reversed(range(n)):
             ways = [np.full(count, -after[a])]
             ways += [
-                logsumexp(moves[a, b] + (fits[b] + back[b])[None], axis=1)
+                _log_sum(moves[a, b] + (fits[b] + back[b])[None], axis=1)
                 for b in range(a + 1, min(n, a + SKIPPED_AT_ONCE + 2))
             ]
-            back[a] = logsumexp(ways, axis=0)
-    total = logsumexp(ahead - after[:, None])
+            back[a] = _log_sum(np.array(ways), axis=0)
+    total = _log_sum((ahead - after[:, None]).ravel(), axis=0)
     return np.exp(ahead + back - total)

@@ -53,18 +53,13 @@ class Assembly:
         self._parts.clear()
         naming, self._ids = name_voxels(
             self._voxels,
-            Grid(self._grid.pixel_mm, self._slice_mm()),
+            grid_of(self._scan, self._grid),
             model_to_world(self._scan, self._grid),
-            rows=_filled_rows(self._scan, self._grid),
             not_trained=self._model.not_trained_ids,
-            prices=self._model.naming,
+            model=self._model.naming,
             options=self._options,
         )
         return naming
-
-    def _slice_mm(self) -> float:
-        """Return the distance of slices; a single one counts as :data:`SINGLE_SLICE_MM`."""
-        return self._scan.frame.spacing_mm[0] if len(self._native) > 1 else SINGLE_SLICE_MM
 
     def labels(self) -> np.ndarray:
         """Return the label map in the scan's own array order, after :meth:`name`."""
@@ -80,6 +75,17 @@ class Assembly:
                     layer[at[own, 1][here], at[own, 2][here]] = value[own][here]
                 native[:] = native_names(native, named, self._grid)
         return np.ascontiguousarray(self._scan.frame.to_array(self._native))
+
+
+def grid_of(scan: Scan, grid: ModelGrid) -> Grid:
+    """Return what naming needs to know of the model grid."""
+    back = model_to_world(scan, grid)[:3, 2]  # from front to back, in the world
+    return Grid(
+        pixel_mm=grid.pixel_mm,
+        slice_mm=scan.frame.spacing_mm[0] if grid.native_shape[0] > 1 else SINGLE_SLICE_MM,
+        rows=_filled_rows(scan, grid),
+        turn_deg=float(np.degrees(np.arctan2(-back[2], -back[1]))),
+    )
 
 
 def model_to_world(scan: Scan, grid: ModelGrid) -> np.ndarray:

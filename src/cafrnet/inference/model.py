@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..anatomy.sequence import Prices
+from ..anatomy.prices import NamingModel
 from ..bundles import Bundle, find, open_bundle
 from ..bundles.layout import is_bundle
 from ..errors import InputError, UsageError
@@ -31,7 +31,7 @@ class Model:
         num_classes: outputs, ids 0 to ``num_classes - 1``.
         not_trained: names of the structures that it can never predict.
         calibration: how far its probabilities can be trusted; None before ``cafrnet calibrate``.
-        naming: prices of the model that names the column; the defaults where none were fitted.
+        naming: what was fitted for naming the column; the defaults where nothing was.
         views: of test-time augmentation (:mod:`.views`); none is the rule.
         bundle: the bundle that it comes from, verified; None for a run.
         memory: the limit that its engine keeps; None for no limit.
@@ -43,7 +43,7 @@ class Model:
     num_classes: int
     not_trained: tuple[str, ...]
     calibration: Calibration | None = None
-    naming: Prices = field(default_factory=Prices)
+    naming: NamingModel = field(default_factory=NamingModel)
     views: tuple[str, ...] = ()
     bundle: Bundle | None = None
     memory: MemoryLimit | None = None
@@ -115,7 +115,7 @@ def load_model(
     missing = tuple(TABLE[i].name for i in range(num_classes) if i not in trained)
     stored = meta.get("calibration")
     calibration = None if stored is None else Calibration.from_dict(stored, str(file))
-    naming = Prices.from_dict(meta.get("naming", {}), str(file))
+    naming = NamingModel.from_dict(meta.get("naming", {}), str(file))
     memory = None
     if max_memory_mb is not None:
         opened, memory = bound(opened, max_memory_mb, preprocessing.size)

@@ -1,0 +1,69 @@
+"""How well each place of the column suits a structure: by the network's names, and by its size and tilt.
+
+Axes: n = structure from below, p = place, first :data:`LOWEST`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from scipy.special import softmax
+
+from ..labels import TABLE
+from .instances import Instance
+from .kinds import ROW
+from .prices import NamingModel
+
+#: The lowest place, and the highest that has a name.
+LOWEST, HIGHEST = -2, len(TABLE.column) - 2
+#: A structure of this volume gives half the evidence of a large one.
+HALF_EVIDENCE_MM3 = 500.0
+
+
+def emissions(
+    instances: Sequence[Instance], model: NamingModel, not_trained: Collection[int] = ()
+) -> np.ndarray:
+    """Return how well each place suits each structure: log-likelihoods [n, p]; minus infinity: never.
+
+    A name that the network can't say suits as well as the better of its neighbours, less the price of a name
+    beyond the table.
+    """
+    above = 2 * max(3, sum(i.kind == "body" for i in instances))
+    out = np.full((len(instances), HIGHEST - LOWEST + 1 + above), -np.inf)
+    for row, one in zip(out, instances, strict=True):
+        if one.kind == "sacrum":
+            row[-1 - LOWEST] = 0.0
+            continue
+        first = 0 if one.kind == "disc" else 1
+        fit = _by_name(one, model, not_trained) + model.prices.shape * model.shapes.fit(one)
+        row[first % 2 :: 2] = fit[-1]  # above the table
+        row[: first - LOWEST - 2] = -np.inf
+        row[first - LOWEST - 2 : first - LOWEST + 2 * len(ROW[one.kind]) : 2] = fit[:-1]
+    return out
+
+
+def _by_name(one: Instance, model: NamingModel, not_trained: Collection[int]) -> np.ndarray:
+    """Return what the network's names say: [11], below the table, the nine names, above the table.
+
+    What lies beyond the table looks like one of the two outermost names.
+    """
+    prices = model.prices
+    share = softmax(one.evidence.astype(np.float64))
+    fit = prices.evidence * weight(one) * np.log((1 - prices.floor) * share + prices.floor / len(share))
+    fit = _unsaid(fit, [i in not_trained for i in ROW[one.kind]], prices.outside)
+    return np.array([fit[:2].max() - prices.outside, *fit, fit[-2:].max() - prices.outside])
+
+
+def _unsaid(fit: np.ndarray, missing: Sequence[bool], price: float) -> np.ndarray:
+    """Fill in the names that were not trained."""
+    if not any(missing) or all(missing):
+        return fit
+    said = np.where(missing, -np.inf, fit)
+    beside = np.maximum(np.append(said[1:], -np.inf), np.append(-np.inf, said[:-1])) - price
+    return np.where(missing, np.where(np.isfinite(beside), beside, said[np.isfinite(said)].min()), fit)
+
+
+def weight(one: Instance) -> float:
+    """Return what a structure's evidence is worth for its volume, 0 to 1."""
+    return one.volume_mm3 / (one.volume_mm3 + HALF_EVIDENCE_MM3)
