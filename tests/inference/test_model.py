@@ -5,10 +5,12 @@ import shutil
 
 import pytest
 
+from cafrnet.bundles import places
 from cafrnet.errors import InputError, UsageError
 from cafrnet.files import sha256
 from cafrnet.inference import load_model
 from handmade import write_grey_model
+from handmade_bundle import write_grey_bundle
 
 
 @pytest.fixture
@@ -28,7 +30,8 @@ def test_a_good_folder(model, grey_model):
     assert model.engine.image_shape == (None, 1, 64, 64)
 
 
-def test_no_folder_no_default_no_threads(tmp_path, grey_model):
+def test_no_folder_no_default_no_threads(tmp_path, grey_model, monkeypatch):
+    monkeypatch.setattr(places, "DEFAULT", tmp_path / "no default")
     with pytest.raises(UsageError, match="--model RUN"):
         load_model(None)
     with pytest.raises(UsageError, match="is not a model folder"):
@@ -143,3 +146,22 @@ def test_preprocessing_that_is_no_table(folder):
     (folder / "preprocessing.json").write_text("[1, 2]")
     with pytest.raises(InputError, match="holds a list"):
         load_model(folder)
+
+
+def test_a_bundle_is_verified_before_it_is_used(tmp_path, monkeypatch):
+    folder = write_grey_bundle(tmp_path / "home/bundles/grey")
+    monkeypatch.setenv("CAFRNET_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(places, "DEFAULT", folder)
+    for word in (folder, "grey", "default", None):
+        found = load_model(word)
+        assert (found.path, found.bundle.name) == (folder, "grey")
+        assert found.hashes == {n: found.bundle.hashes[n] for n in ("model.onnx", "preprocessing.json")}
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(InputError, match=r"model\.onnx has the SHA-256"):
+        load_model("grey")
+    (folder / "SHA256SUMS").unlink()  # it doesn't become a run by that
+    with pytest.raises(InputError, match="SHA256SUMS is missing"):
+        load_model("grey")
+    with pytest.raises(UsageError, match="'gray' is no folder and no bundle; did you mean 'grey'"):
+        load_model("gray")
