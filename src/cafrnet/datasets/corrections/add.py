@@ -137,7 +137,7 @@ def _add(job: _Job, rows: dict[str, Row], people: dict[str, str]) -> Added:
         _write(Path(bench), number, job, scan, truth)
         _doctor(Path(bench), job)
         rows[job.name] = Row(number, people.get(job.name, job.name), job.name)
-        write_rows(job.out, rows, job.sets)
+        write_rows(job.out, rows, job.scheme, job.sets)
         for source, target in zip(reversed(_places(Path(bench), number)), (mask, image), strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(source, target)
@@ -172,7 +172,7 @@ def _write(bench: Path, number: int, job: _Job, scan: Scan, truth: np.ndarray) -
     else:
         nib.save(nib.Nifti1Image(scan.voxels, scan.affine), image)
     write_labels(truth, scan, mask)
-    (bench / "dataset.yaml").write_text(dataset_text(bench.name, job.sets), encoding="utf-8")
+    (bench / "dataset.yaml").write_text(dataset_text(bench.name, job.scheme, job.sets), encoding="utf-8")
 
 
 def _doctor(bench: Path, job: _Job) -> None:

@@ -17,7 +17,7 @@ from ...scan import Scan
 logger = logging.getLogger(__name__)
 
 #: How far a voxel may lie off the scan's lattice, in voxels: with a warning, and at most.
-SILENT_VOXELS, MOST_VOXELS = 0.05, 0.5
+SILENT_VOXELS, MOST_VOXELS = 0.05, 0.3
 WHAT_TO_DO = (
     "In Slicer, set the scan as the segmentation's reference geometry (Segment Editor, 'Specify geometry', "
     "beside the source volume) and save again; elsewhere, resample the label map to the scan with "

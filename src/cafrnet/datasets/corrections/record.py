@@ -40,10 +40,10 @@ def value_sets(scheme: Scheme, unmarked: Sequence[str]) -> ValueSets:
     return ValueSets({**scheme.sets.values, 0: background})
 
 
-def dataset_text(name: str, sets: ValueSets) -> str:
-    """Return ``dataset.yaml``."""
-    values = {value: list(ids) for value, ids in sorted(sets.values.items())}
-    about = {"name": name, "source": "corrected label maps", "licence": "", "citation": "", "values": values}
+def dataset_text(name: str, scheme: Scheme, sets: ValueSets) -> str:
+    """Return ``dataset.yaml``: the scheme of the values, and what background stands for."""
+    about: dict[str, object] = {"name": name, "source": "corrected label maps", "licence": "", "citation": ""}
+    about |= {"scheme": scheme.name, "values": {0: list(sets.values[0])}}
     return HEADER + yaml.safe_dump(about, sort_keys=False, default_flow_style=None)
 
 
@@ -81,7 +81,7 @@ def read_rows(out: Path, sets: ValueSets) -> dict[str, Row]:
     return rows
 
 
-def write_rows(out: Path, rows: dict[str, Row], sets: ValueSets) -> None:
+def write_rows(out: Path, rows: dict[str, Row], scheme: Scheme, sets: ValueSets) -> None:
     """Write ``patients.csv``, and ``dataset.yaml`` if there is none yet."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -89,5 +89,5 @@ def write_rows(out: Path, rows: dict[str, Row], sets: ValueSets) -> None:
     for row in sorted(rows.values(), key=lambda r: r.number):
         table.writerow([f"Case{row.number}", row.patient, row.name])
     if not (out / FILE_NAME).is_file():
-        write_text(out / FILE_NAME, dataset_text(out.resolve().name, sets))
+        write_text(out / FILE_NAME, dataset_text(out.resolve().name, scheme, sets))
     write_text(out / "patients.csv", text.getvalue())
