@@ -8,7 +8,8 @@
     DIR/thresholds.json                   what counts as low contrast, pooled over all test cases
     DIR/runs/<row>/fold<k>/seed<s>/       one training: see RunFolder
     DIR/external/<name>/<row>/fold<k>/seed<s>/   the same models on another dataset
-    DIR/tables/<name>.csv|md|tex          DIR/figures/<name>.png|svg
+    DIR/probes/*.csv                      robustness, pathology, LAFR's maps, embeddings: every case
+    DIR/tables/<name>.csv|md|tex          DIR/figures/<name>.png|txt (the caption)
     DIR/index.html                        everything on one page
 """
 
@@ -144,6 +145,11 @@ class Folder:
     def figures(self) -> Path:
         """Folder of the figures."""
         return self.root / "figures"
+
+    @property
+    def probes(self) -> Path:
+        """Folder of what the probes write: robustness, pathology, attention, embeddings."""
+        return self.root / "probes"
 
     @property
     def index(self) -> Path:
