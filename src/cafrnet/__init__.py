@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from .anatomy import NamingOptions
     from .evaluation import CaseScore, Evaluation
     from .inference import Model, Segmentation
     from .scan import Scan
@@ -52,6 +53,7 @@ def segment(
     pixel_mm: float | None = None,
     threads: int | None = None,
     tta: bool = False,
+    postprocessing: NamingOptions | None = None,
 ) -> Segmentation:
     """Find and name the structures of one scan.
 
@@ -64,6 +66,7 @@ def segment(
         pixel_mm: pixel size of a PNG, in mm.
         threads: of one inference; None takes all cores.
         tta: test-time augmentation, see :mod:`cafrnet.inference.views`.
+        postprocessing: steps from the network's answer to names; None takes those of the model: all.
 
     Returns:
         Labels on the scan's own grid; ``.save(path)`` writes them, ``.names`` lists what was found.
@@ -76,6 +79,8 @@ def segment(
         >>> import cafrnet
         >>> cafrnet.segment("scan.nii.gz", model="runs/mine").save("scan_seg.nii.gz")  # doctest: +SKIP
     """
+    from dataclasses import replace
+
     import numpy as np
 
     from .errors import UsageError
@@ -95,6 +100,8 @@ def segment(
     if not isinstance(model, Model):
         paths = [] if model is None else [model] if isinstance(model, (str, os.PathLike)) else list(model)
         model = load_models(paths, threads=threads)
+    if postprocessing is not None:
+        model = replace(model, postprocessing=postprocessing)
     return segment_scan(scan, with_views(model) if tta else model)
 
 

@@ -103,7 +103,7 @@ def test_a_class_that_was_not_trained_appears_only_where_the_order_says_so(tmp_p
     image, labels, affine = stairs()
     scan = Scan(image, affine)
     assert model.not_trained == ("L2", "spinal canal")
-    raw = segment_scan(scan, model, postprocessing=NamingOptions.without("all"))
+    raw = segment_scan(scan, replace(model, postprocessing=NamingOptions.without("all")))
     assert not np.isin(raw.labels, (5, 20)).any()
     assert raw.naming is None
     rest = ~np.isin(labels, (5, 20))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,13 @@ def add_parser(subparsers: Any) -> None:
         "--tta",
         action="store_true",
         help="test-time augmentation: mirrored front to back and scaled too; 4 times the time",
+    )
+    parser.add_argument(
+        "--without",
+        metavar="STEP",
+        action="append",
+        default=[],
+        help="leave out a step of post-processing: kinds, split, join, fragments, sequence, sacrum, or all",
     )
     parser.add_argument("--series", default="auto", metavar="UID|auto", help="which series of a DICOM folder")
     parser.add_argument("--labels", default="cafrnet", metavar="SCHEME", help="scheme of the written values")
@@ -134,7 +142,7 @@ def _segment(
     }
     threads = on_ray.threads if on_ray and args.threads is None else args.threads
     compute = {"threads": threads, "engine": args.engine, "max_memory_mb": args.max_memory}
-    load = partial(_load, args.model, compute, args.tta)
+    load = partial(_load, args.model, compute, args.tta, args.without)
     try:
         model = load()
     except InputError as error:
@@ -147,10 +155,12 @@ def _segment(
     return segment_on_ray(jobs, load, on_ray, at_once=1 if args.at_once is None else args.at_once, **options)
 
 
-def _load(models: list[str], compute: dict[str, Any], tta: bool) -> Model:
+def _load(models: list[str], compute: dict[str, Any], tta: bool, without: list[str]) -> Model:
     """Load the model; in every worker, where there are several."""
+    from ..anatomy import NamingOptions
     from ..inference.ensemble import load_models
     from ..inference.views import with_views
 
-    model = load_models(models, **compute)
+    steps = NamingOptions.without(*without)
+    model = replace(load_models(models, **compute), postprocessing=steps)
     return with_views(model) if tta else model

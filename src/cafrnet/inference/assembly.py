@@ -11,7 +11,6 @@ from ..anatomy.instances import Grid
 from ..anatomy.kinds import BODY, DISC, Voxels, by_kind, voxels_of
 from ..anatomy.name import name_voxels
 from ..anatomy.naming import Naming
-from ..anatomy.options import NamingOptions
 from ..preprocessing import ModelGrid
 from ..scan import Scan
 from .assemble import DROPPED, native_labels, native_names
@@ -28,11 +27,10 @@ class Assembly:
         scan: the scan.
         grid: how the model grid lies on its slices.
         model: whose answers come.
-        options: of post-processing.
     """
 
-    def __init__(self, scan: Scan, grid: ModelGrid, model: Model, options: NamingOptions) -> None:
-        self._scan, self._grid, self._model, self._options = scan, grid, model, options
+    def __init__(self, scan: Scan, grid: ModelGrid, model: Model) -> None:
+        self._scan, self._grid, self._model, self._options = scan, grid, model, model.postprocessing
         self._native = np.zeros(grid.native_shape, np.uint8)  # kinds, in the end ids
         self._parts: list[Voxels] = []
         self._ids = np.zeros(0, np.uint8)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..anatomy.options import NamingOptions
 from ..anatomy.prices import NamingModel
 from ..bundles import Bundle, find, open_bundle
 from ..bundles.layout import is_bundle
@@ -33,6 +34,7 @@ class Model:
         calibration: how far its probabilities can be trusted; None before ``cafrnet calibrate``.
         naming: what was fitted for naming the column; the defaults where nothing was.
         views: of test-time augmentation (:mod:`.views`); none is the rule.
+        postprocessing: which steps lead from its answer to names; all is the rule.
         bundle: the bundle that it comes from, verified; None for a run.
         memory: the limit that its engine keeps; None for no limit.
     """
@@ -45,6 +47,7 @@ class Model:
     calibration: Calibration | None = None
     naming: NamingModel = field(default_factory=NamingModel)
     views: tuple[str, ...] = ()
+    postprocessing: NamingOptions = field(default_factory=NamingOptions)
     bundle: Bundle | None = None
     memory: MemoryLimit | None = None
 

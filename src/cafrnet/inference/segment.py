@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..anatomy.naming import Naming
-from ..anatomy.options import NamingOptions
 from ..errors import InputError
 from ..labels import TABLE
 from ..preprocessing import prepare
@@ -63,13 +62,12 @@ class Segmentation:
         write_labels(self.labels, self.scan, path)
 
 
-def segment_scan(scan: Scan, model: Model, *, postprocessing: NamingOptions | None = None) -> Segmentation:
+def segment_scan(scan: Scan, model: Model) -> Segmentation:
     """Find and name the structures of one scan.
 
     Args:
         scan: sagittal, in any array order.
-        model: see :func:`load_model`.
-        postprocessing: which steps lead from the network's answer to names; by default all.
+        model: see :func:`load_model`. Which steps lead from its answer to names is an attribute of it.
 
     Returns:
         Labels on the scan's own grid. The network's answers for all classes are held for a few slices at a
@@ -80,7 +78,7 @@ def segment_scan(scan: Scan, model: Model, *, postprocessing: NamingOptions | No
     """
     clock = _Clock()
     ready = prepare(scan, model.preprocessing)
-    assembly = Assembly(scan, ready.grid, model, postprocessing or NamingOptions())
+    assembly = Assembly(scan, ready.grid, model)
     watch = Watch(model.num_classes, model.calibration)
     clock.lap("preprocess")
     for first in range(0, len(ready.images), SLICES_AT_ONCE):

@@ -48,8 +48,12 @@ class Request:
     @property
     def options(self) -> dict[str, Any]:
         """What the result depends on besides scan and model: a case done with others is done again."""
-        options = {"series": self.series, "pixel_mm": self.pixel_mm, "labels": self.labels}
-        return {**options, "tta": list(self.model.views)} if self.model.views else options
+        options: dict[str, Any] = {"series": self.series, "pixel_mm": self.pixel_mm, "labels": self.labels}
+        if self.model.views:
+            options["tta"] = list(self.model.views)
+        if self.model.postprocessing.off:
+            options["without"] = list(self.model.postprocessing.off)
+        return options
 
     def identify(self, job: Job) -> dict[str, Any]:
         """Return the part of the record by which a finished case is known."""
