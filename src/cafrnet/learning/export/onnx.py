@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ...errors import CAFRNetError
 from ...files import whole_file
+from .mask import drop_mask
 
 #: Largest difference of a logit between the network and its export that counts as agreement.
 TOLERANCE = 2e-3
@@ -34,6 +35,8 @@ def export_onnx(
     segmenter: nn.Module, size: int, path: Path, metadata: dict[str, Any], *, fold: bool = True
 ) -> None:
     """Write a network as ONNX with a free batch size, and check it against the network.
+
+    Its logits leave it unmasked (see :func:`.drop_mask`): who uses them needs the metadata's ``trained``.
 
     Args:
         segmenter: in any mode; image [B, 1, size, size] -> :class:`Output`.
@@ -67,6 +70,7 @@ def export_onnx(
                 optimize=fold,
             )
         proto = onnx.load(temporary)
+        drop_mask(proto)
         for key, value in metadata.items():
             entry = proto.metadata_props.add()
             entry.key, entry.value = f"cafrnet.{key}", json.dumps(value)
@@ -83,8 +87,9 @@ def _check(model: nn.Module, path: Path, size: int) -> None:
     with torch.no_grad():
         ours = model(image).numpy()
     theirs = session.run(None, {"image": image.numpy()})[0]
-    difference = float(np.abs(ours - theirs).max())
-    if not difference <= TOLERANCE * max(1.0, float(np.abs(ours[ours > -9e3]).max(initial=0))):
+    counted = ours > -9e3  # the network masks what was not trained, the file doesn't
+    difference = float(np.abs(ours - theirs)[counted].max(initial=0))
+    if not (counted.any() and difference <= TOLERANCE * max(1.0, float(np.abs(ours[counted]).max()))):
         raise CAFRNetError(
             f"the exported model differs from its source by {difference:.2g} in a logit; not written"
         )
