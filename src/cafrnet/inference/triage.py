@@ -33,7 +33,8 @@ class Triage:
     Attributes:
         verdict: ``"pass"``, ``"review"`` or ``"fail"``.
         reasons: one sentence each, the gravest first; empty for ``pass``.
-        predicted_dice: name of each structure of the column -> expected Dice, 0 to 1.
+        predicted_dice: name of each structure of the column -> expected Dice, 0 to 1: that of its outline
+            times the probability of its name, since a structure with the wrong name scores 0.
         outline_dice: name -> soft Dice of its outline, before it is put on the fitted line.
         measures: of scan and column, see :data:`cafrnet.inference.plausibility.MEASURES`.
         sureness: the probability of the least sure name.
@@ -76,7 +77,9 @@ def judge(
     """
     known = calibration or Calibration()
     lines = known.thresholds
-    dice = predicted_dice(naming, outlines, known)
+    expected = on_line(outlines, known)
+    confidence = {e.name: e.confidence for e in naming.elements}
+    dice = {name: d * confidence[name] for name, d in expected.items()}
     sure = sureness(naming)
     bodies = sum(e.kind == "body" for e in naming.elements)
     if bodies < lines.least_bodies:
@@ -84,9 +87,9 @@ def judge(
         return Triage("fail", (why,), dice, outlines, measures, sure)
     strange = sorted(outside(measures, known.ranges, lines.range_margin), key=lambda pair: -pair[1])
     graver = [why for why, off in strange if off > lines.range_fail]
-    graver += _hopeless(dice, lines)
+    graver += _hopeless(expected, lines)
     doubts = [why for why, off in strange if off <= lines.range_fail]
-    doubts += [*_levels(naming, sure, lines), *_dice(dice, lines)]
+    doubts += [*_levels(naming, sure, lines), *_dice(expected, lines)]
     doubts += [flag.message for flag in naming.flags if flag.kind not in HARMLESS]
     if calibration is None:
         doubts.append("the model was never calibrated: how far it can be trusted is not known")
@@ -100,17 +103,10 @@ def sureness(naming: Naming) -> float:
     return float(min([naming.shift_posterior.get(0, 0.0), *naming.levels.values()]))
 
 
-def predicted_dice(
-    naming: Naming, outlines: Mapping[str, float], calibration: Calibration
-) -> dict[str, float]:
-    """Return the expected Dice of each named structure of the column.
-
-    A structure with the wrong name scores 0, so it is the probability of its name times the Dice expected of
-    its outline: the soft Dice of :func:`outline_dice`, put on the line that was fitted on validation cases.
-    """
-    sure = {e.name: e.confidence for e in naming.elements}
+def on_line(outlines: Mapping[str, float], calibration: Calibration) -> dict[str, float]:
+    """Return the Dice expected of outlines: soft Dice put on the line that was fitted on validation cases."""
     slope, offset = calibration.dice_slope, calibration.dice_offset
-    return {name: float(np.clip(slope * d + offset, 0, 1) * sure[name]) for name, d in outlines.items()}
+    return {name: float(np.clip(slope * d + offset, 0, 1)) for name, d in outlines.items()}
 
 
 def outline_dice(naming: Naming, watch: Watch) -> dict[str, float]:
@@ -144,10 +140,12 @@ def _dice(dice: Mapping[str, float], lines: Thresholds) -> list[str]:
     reasons = []
     mean = float(np.mean(list(dice.values()))) if dice else 0.0
     if mean < lines.dice_pass:
-        reasons.append(f"the mean predicted Dice is {mean:.2f}, {lines.dice_pass:.2f} is asked for")
+        reasons.append(
+            f"the mean predicted Dice of the outlines is {mean:.2f}, {lines.dice_pass:.2f} is asked for"
+        )
     low = [f"{name} {d:.2f}" for name, d in dice.items() if d < lines.dice_structure]
     if low:
-        reasons.append(f"predicted Dice below {lines.dice_structure:.2f}: {', '.join(low)}")
+        reasons.append(f"outlines with a predicted Dice below {lines.dice_structure:.2f}: {', '.join(low)}")
     return reasons
 
 
@@ -155,4 +153,4 @@ def _hopeless(dice: Mapping[str, float], lines: Thresholds) -> list[str]:
     mean = float(np.mean(list(dice.values()))) if dice else 0.0
     if mean >= HOPELESS * lines.dice_pass:
         return []
-    return [f"the mean predicted Dice is only {mean:.2f}"]
+    return [f"the mean predicted Dice of the outlines is only {mean:.2f}"]

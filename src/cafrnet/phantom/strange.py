@@ -154,7 +154,8 @@ def _metal(rng: np.random.Generator, scan: Scan, labels: np.ndarray) -> Scan:
         radius = rng.uniform(*VOID_MM)
         void |= far < radius
         rim |= (far >= radius) & (far < radius + 3)
-        pull[:2] += (away / step)[:2] * (0.35 * np.exp(-((far / (2 * radius)) ** 2)))
+        near = np.where(far < 3 * radius, np.exp(-((far / radius) ** 2)), 0)
+        pull[:2] += (away / step)[:2] * (0.35 * near)
     bent = ndimage.map_coordinates(voxels, index - pull, order=1, mode="nearest")
     bent[rim] = np.maximum(bent[rim], np.percentile(voxels, 99.5))
     bent[void] = np.percentile(voxels, 1)

@@ -15,7 +15,7 @@ from ...datasets import Case
 from ...errors import UsageError
 from ...files import whole_file, write_json, write_text
 from ...inference import Model
-from ...inference.calibration import Calibration, Thresholds
+from ...inference.calibration import Calibration
 from ...phantom import SMALL, make_phantom
 from .fit import passes, predicted_dice_error, thresholds, with_fit
 from .temperature import Reliability, fit_temperatures, reliability
@@ -101,8 +101,7 @@ def calibrate(
     drawn = [make_phantom(streams[3], PHANTOM) for _ in range(budget.phantoms)]
     known += try_phantoms(asked, drawn)
     fitted = with_fit(start, trials, known)
-    honest = [t.judged_with(fitted) for t in trials if t.variant != "degraded"]
-    fitted = replace(fitted, thresholds=thresholds(honest, Thresholds()))
+    fitted = replace(fitted, thresholds=thresholds([t for t in trials if t.variant != "degraded"], fitted))
     before, after = reliability(logits, allowed), reliability(logits, allowed, heat.names, heat.kinds)
     judged = tuple(t.judged_with(fitted) for t in trials)
     summary = _summary(judged, heat.nll, heat.single, before, after)

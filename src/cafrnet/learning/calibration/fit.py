@@ -9,6 +9,7 @@ import numpy as np
 
 from ...inference.calibration import Calibration, Thresholds
 from ...inference.plausibility import MEASURES
+from ...inference.triage import on_line
 from .trials import Trial
 
 #: Share of wrong columns among those that pass.
@@ -59,34 +60,27 @@ def known_ranges(known: Sequence[Trial], unseen: Sequence[Trial]) -> dict[str, t
     return ranges
 
 
-def thresholds(trials: Sequence[Trial], start: Thresholds) -> Thresholds:
-    """Fit the threshold of the least sure name, and that of the mean predicted Dice.
+def thresholds(trials: Sequence[Trial], fitted: Calibration) -> Thresholds:
+    """Fit the threshold of the least sure name, and that of the outlines' mean predicted Dice.
 
     Args:
-        trials: validation cases as they are and cropped, judged with everything else already calibrated.
-        start: supplies what is not fitted.
+        trials: validation cases as they are and cropped.
+        fitted: everything else; supplies the thresholds that are not fitted, and the lowest for the names.
 
     The lowest threshold is taken at which at most :data:`MOST_WRONG` of the passed hold a wrong level, and
-    never one below that of ``start``: few cases can't prove that a low one is safe.
+    never one below that of ``fitted``: few cases can't prove that a low one is safe.
     """
-    means = [
-        float(np.mean(list(t.triage.predicted_dice.values())))
-        for t in trials
-        if t.triage.predicted_dice and not t.wrong
-    ]
+    start = fitted.thresholds
+    outlines = [list(on_line(t.triage.outline_dice, fitted).values()) for t in trials if not t.wrong]
+    means = [float(np.mean(o)) for o in outlines if o]
     dice = float(np.clip(np.quantile(means, 0.05) - DICE_SLACK, *DICE_BOUNDS)) if means else start.dice_pass
-    lines = replace(start, dice_pass=round(dice, 3))
+    lines = replace(start, dice_pass=round(dice, 3), level_pass=0.0)
+    others = [t for t in trials if t.judged_with(replace(fitted, thresholds=lines)).triage.verdict == "pass"]
     for least in sorted({start.level_pass, *(c for c in CANDIDATES if c > start.level_pass)}):
-        passed = [t for t in trials if t.triage.sureness >= least and not _doubted(t, lines)]
+        passed = [t for t in others if t.triage.sureness >= least]
         if sum(bool(t.wrong) for t in passed) <= MOST_WRONG * len(passed):
             return replace(lines, level_pass=round(float(least), 5))
     return replace(lines, level_pass=1.0)
-
-
-def _doubted(trial: Trial, lines: Thresholds) -> bool:
-    """Whether a scan is held back for another reason than the level threshold."""
-    dice = list(trial.triage.predicted_dice.values())
-    return not dice or float(np.mean(dice)) < lines.dice_pass or min(dice) < lines.dice_structure
 
 
 def passes(trials: Sequence[Trial]) -> dict[str, float | int | None]:
