@@ -16,7 +16,8 @@ GRADINGS = "gradings.csv"
 def figure_makers(subject: Subject) -> dict[str, Callable[[], Made]]:
     """Return the paper's figures by name, each a function that draws it; one that fails stops no other.
 
-    ``pathology`` is among them only where the dataset has gradings. Each raises CAFRNetError: no finished runs, a file that can't be read, or a missing extra.
+    ``pathology`` is among them only where the dataset has gradings. Each raises CAFRNetError: no finished
+    runs, a file that can't be read, or a missing extra.
     """
     makers = {
         "figure1": lambda: _architecture(subject),
@@ -120,8 +121,8 @@ def _attention(subject: Subject) -> Made:
     drawn = attention_pictures(runs[-1], subject.data, subject.picture("lafr_attention"))
     text = (
         "LAFR's attention A per tap: mean over the pixels within 2 px of an outline over the mean farther "
-        "inside structures 1-19, and mean in discs over mean in vertebral bodies; per case, then the mean over "
-        "test cases with its 95 % bootstrap interval. 1 is no difference."
+        "inside structures 1-19, and mean in discs over mean in vertebral bodies; per case, then the mean "
+        "over test cases with its 95 % bootstrap interval. 1 is no difference."
     )
     return Made([drawn], [as_table(table, "lafr_attention", "LAFR: where attention lies", text)])
 

@@ -87,13 +87,10 @@ class Subject:
 
 
 def as_table(path: Path, name: str, title: str, caption: str) -> Table:
-    """Turn a probe's CSV file into a table of the page; an empty cell shows its row's reason, if any."""
+    """Turn a probe's CSV file into a table of the page; an empty cell has its reason in that column."""
     lines = read_csv(path, ())
     columns = tuple(Column(key, key.replace("_", " "), 3) for key in (lines[0] if lines else {}))
-    rows = []
-    for line in lines:
-        reason = str(line.get("reason") or "")
-        rows.append({k: Nothing(reason) if v is None else _whole(v) for k, v in line.items()})
+    rows = [{k: Nothing() if v is None else _whole(v) for k, v in line.items()} for line in lines]
     return Table(name, title, caption, columns, tuple(rows))
 
 

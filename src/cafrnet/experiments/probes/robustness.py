@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def robustness_of(
     }
     mark = part.with_suffix(".json")
     if not (part.is_file() and mark.is_file() and read_json(mark) == about):
-        model = load_model(run.path, threads=threads)
+        model = replace(load_model(run.path, threads=threads), postprocessing=plan.postprocessing)
         rows = [{**_place(run), **row} for case in cases for row in degraded_scores(case, model, plan)]
         write_csv(part, COLUMNS, rows)
         write_json(mark, about)
@@ -162,8 +162,9 @@ def degraded_scores(case: Case, model: Model, plan: Plan) -> Iterator[dict[str, 
             if kind != CLEAN:
                 left, rows = degrade(scan, kind, strength, seed_of(plan.seed, case.id, kind))
             kept = cut_truth(truth, case.sets, scan.frame, rows)
-            labels = segment_scan(left, model, postprocessing=plan.postprocessing).labels
-            found = evaluate_arrays(kept, labels, scan.spacing_mm, sets=case.sets, case=case.id)
+            found = evaluate_arrays(
+                kept, segment_scan(left, model).labels, scan.spacing_mm, sets=case.sets, case=case.id
+            )
         except CAFRNetError as error:
             logger.warning("%s, %s %g: %s", case.id, kind, strength, error)
             yield {**row, "reason": str(error)}
