@@ -1,0 +1,186 @@
+"""Many scans: rate against scans at once, memory against their number, and what a thousand cost.
+
+    python benchmarks/bulk.py rate --model RUN --scans DIR -o OUT      # at once 1, 2, 4, 6; then Ray
+    python benchmarks/bulk.py memory -o OUT                            # 100, 1000, 10000 tiny scans
+    python benchmarks/bulk.py memory --counts 100 400 -o OUT
+
+`rate` runs `cafrnet segment` in processes of its own, in turns, so that other work on the machine falls on
+all settings alike. A rate is taken from the journal between the first and the last scan to end, so start-up
+is apart. `memory` makes scans of one slice of 48 x 32 and a network of one 1 x 1 convolution (the `train`
+extra writes it), so that the scans' number is all that could make memory grow. Both write Markdown and
+JSON into OUT, with machine, versions and the load of the machine while they ran.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from cafrnet import __version__
+from cafrnet.files import write_json, write_text
+from cafrnet.inference.bulk.journal import read_journal
+from cafrnet.inference.inputs import plan_jobs
+
+
+def machine() -> dict[str, object]:
+    """What the figures depend on, and how busy it was."""
+    cores = len(os.sched_getaffinity(0))
+    return {
+        "cpu": platform.machine(), "cores": cores, "python": platform.python_version(),
+        "cafrnet": __version__, "load_1_min_before": round(os.getloadavg()[0], 1),
+    }  # fmt: skip
+
+
+def segment(words: list[object], out: Path) -> dict[str, float]:
+    """Run the command; return wall and CPU seconds, peak memory, and seconds per scan once it runs."""
+    command = [sys.executable, "-m", "cafrnet.cli.main", "segment", *map(str, words), "-o", str(out), "-q"]
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wall_s = time.perf_counter() - began
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    ends = [datetime.fromisoformat(line["time"]).timestamp() for line in read_journal(out / "journal.jsonl")]
+    return {
+        "scans": len(ends),
+        "wall_s": wall_s,
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "peak_mb": used.ru_maxrss / 1024 if sys.platform != "darwin" else used.ru_maxrss / 2**20,
+        "each_s": (max(ends) - min(ends)) / (len(ends) - 1),
+    }
+
+
+def rate(args: argparse.Namespace) -> tuple[dict, list[str]]:
+    """Seconds per scan for several numbers of scans at once, and for Ray."""
+    settings: dict[str, list[object]] = {f"{n} at once": ["--at-once", n] for n in args.at_once}
+    for n in args.ray_actors:
+        settings[f"Ray, {n} actors"] = ["--ray", "--ray-actors", n]
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in settings}
+    with tempfile.TemporaryDirectory() as folder:
+        scans = [job.source for job in plan_jobs([args.scans], folder)][: args.limit]
+        for turn in range(args.repeat):
+            for name, words in settings.items():
+                out = Path(folder, f"{name} {turn}")
+                runs[name].append(segment([*scans, "--model", args.model, *words], out))
+                shutil.rmtree(out)
+    shape = list(nib.load(scans[0]).shape) if scans[0].name.endswith((".nii", ".nii.gz")) else None
+    median = {n: {k: statistics.median(r[k] for r in done) for k in done[0]} for n, done in runs.items()}
+    base = next(iter(median.values()))["each_s"]
+    lines = [
+        f"{len(scans)} scans (the first has shape {shape}), medians of {args.repeat} runs in turns.",
+        "",
+        "| setting | s per scan | times the first | CPU s per scan | peak MB | start-up and end, s |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, m in median.items():
+        on_ray = name.startswith("Ray")  # whose workers are no children of the command
+        cpu = "-" if on_ray else f"{m['cpu_s'] / m['scans']:.2f}"
+        peak = "-" if on_ray else f"{m['peak_mb']:.0f}"
+        lines.append(
+            f"| {name} | {m['each_s']:.2f} | {base / m['each_s']:.2f} | {cpu} | {peak} "
+            f"| {m['wall_s'] - m['each_s'] * m['scans']:.1f} |"
+        )
+    return {"scans": len(scans), "shape": shape, "runs": runs, "median": median}, lines
+
+
+def memory(args: argparse.Namespace) -> tuple[dict, list[str]]:
+    """Peak memory against the number of scans."""
+    runs = {}
+    with tempfile.TemporaryDirectory() as folder:
+        model = tiny_model(Path(folder, "model"))
+        source = Path(folder, "in")
+        for count in sorted(args.counts):
+            for k in range(len(list(source.glob("*"))) if source.exists() else 0, count):
+                tiny_scan(source / f"{k:06}.nii.gz", k)
+            out = Path(folder, f"out{count}")
+            words = [source, "--model", model, "--threads", 1]
+            runs[count] = segment(words, out)
+            files = sum(1 for _ in out.iterdir())
+            if files != 3 * count + 1:
+                raise SystemExit(f"{files} files came of {count} scans, {3 * count + 1} were expected")
+            shutil.rmtree(out)
+    lines = ["| scans | peak MB | scans a second |", "|---|---|---|"]
+    lines += [f"| {n} | {r['peak_mb']:.0f} | {1 / r['each_s']:.1f} |" for n, r in runs.items()]
+    return {"runs": runs}, lines
+
+
+def tiny_scan(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.random.default_rng(seed).integers(0, 255, (32, 48, 1)).astype(np.int16)
+    nib.save(
+        nib.Nifti1Image(image, np.array([[0, 0, 4, 0], [-2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 1.0]])), path
+    )
+
+
+def tiny_model(folder: Path) -> Path:
+    """A run whose network calls everything background but the brightest pixels."""
+    import onnx
+
+    from cafrnet.labels import TABLE
+    from cafrnet.preprocessing import Preprocessing
+
+    size, classes = 64, 22
+    weight, bias = np.zeros((classes, 1, 1, 1), np.float32), np.full(classes, -9, np.float32)
+    weight[2], bias[2], bias[0] = 10.0, -9.0, 0.0
+    image, logits = (
+        onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["batch", c, size, size])
+        for n, c in (("image", 1), ("logits", classes))
+    )
+    nodes = [onnx.helper.make_node("Conv", ["image", "w", "b"], ["logits"])]
+    values = [onnx.numpy_helper.from_array(weight, "w"), onnx.numpy_helper.from_array(bias, "b")]
+    graph = onnx.helper.make_graph(nodes, "tiny", [image], [logits], values)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    settings = Preprocessing(pixel_mm=2.0, size=size, contrast="none")
+    entries = {
+        "label_table": TABLE.version, "num_classes": classes, "trained": list(range(classes)),
+        "preprocessing": settings.to_dict(),
+    }  # fmt: skip
+    for key, value in entries.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = f"cafrnet.{key}", json.dumps(value)
+    folder.mkdir(parents=True)
+    onnx.save(model, folder / "model.onnx")
+    settings.save(folder / "preprocessing.json")
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="what", required=True)
+    one = verbs.add_parser("rate")
+    one.add_argument("--model", required=True)
+    one.add_argument("--scans", required=True)
+    one.add_argument("--limit", type=int, default=12)
+    one.add_argument("--repeat", type=int, default=3)
+    one.add_argument("--at-once", type=int, nargs="*", default=[1, 2, 4, 6])
+    one.add_argument("--ray-actors", type=int, nargs="*", default=[])
+    two = verbs.add_parser("memory")
+    two.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000])
+    for verb in (one, two):
+        verb.add_argument("-o", "--output", type=Path, required=True)
+    args = parser.parse_args()
+    here = machine()
+    figures, lines = {"rate": rate, "memory": memory}[args.what](args)
+    here["load_1_min_after"] = round(os.getloadavg()[0], 1)
+    here["largest_child_mb"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+    write_json(args.output / f"bulk_{args.what}.json", {"machine": here, **figures})
+    text = "\n".join([*lines, "", f"Machine: {here}", ""])
+    write_text(args.output / f"bulk_{args.what}.md", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
