@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..anatomy.options import NamingOptions
@@ -59,20 +59,29 @@ def score(job: Job) -> bool:
     return True
 
 
-def predict(run: RunFolder, data: Path, cases: list[str], threads: int | None = None) -> float:
+def predict(
+    run: RunFolder, data: Path, cases: list[str], threads: int | None = None, *, into: Path | None = None
+) -> float:
     """Write the label maps of cases, and return the mean seconds per case, reading and writing included.
 
     Each pixel keeps the class that the network gives it: the paper knows no post-processing, and the rows are
     about networks. What lies in the folder is replaced: a label map there may come from other weights.
+
+    Args:
+        run: with ``model.onnx``.
+        data: folder of the dataset.
+        cases: their ids.
+        threads: of one inference; None takes all cores.
+        into: folder of the label maps; the run's own if not given.
     """
     began = time.perf_counter()
-    if run.predictions.is_dir():
-        for old in run.predictions.iterdir():
+    into = into or run.predictions
+    if into.is_dir():
+        for old in into.iterdir():
             old.unlink()
-    model = load_model(run.path, threads=threads)
+    model = replace(load_model(run.path, threads=threads), postprocessing=NETWORK_ALONE)
     for case in open_dataset(data).select(cases):
-        found = segment_scan(case.read(), model, postprocessing=NETWORK_ALONE)
-        found.save(run.prediction(case.id))
+        segment_scan(case.read(), model).save(into / run.prediction(case.id).name)
     return (time.perf_counter() - began) / max(1, len(cases))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial as partial_of
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ from ..datasets import Dataset, Split
 from ..errors import CAFRNetError
 from .collect import from_outside, gather
 from .cost import measure
-from .engines import Clock, Outcome
+from .engines import LATE, Clock, Outcome
+from .external import external as external_table
+from .figures.subject import Made, Subject
 from .job import Plan
 from .layout import Folder
 from .page import write_page
+from .parts import draw_sensitivity, makers
 from .protocol import Budget
-from .rows import Row
+from .rows import REFERENCE, Row
+from .score import read_thresholds
 from .scores import RowScores
 from .study import FULL, Study
 from .tables.ablation import ablation, interaction
@@ -101,17 +106,21 @@ def write_all(
     """
     written = Written()
     partial = unfinished(work, outcomes)
-    makers: dict[str, Callable[[], None]] = {
+    tables: dict[str, Callable[[], None]] = {
         "table3": lambda: _table3(work, written, partial, threads, predictions or {}),
         "table4": lambda: _table4(work, written, partial),
         "sensitivity": lambda: _sensitivity(work, written, partial),
     }
     for part in work.study.what:
-        if part in makers:
-            _attempt(part, makers[part], written)
+        if part in tables:
+            _attempt(part, tables[part], written)
+    for path in external:
+        _attempt(f"external {path}", partial_of(_external, work, written, path, partial), written)
+    for part in work.study.what:
+        _draw(part, work, written, threads)
     for table in written.tables:
         table.write(work.folder.tables)
-    write_page(work.folder, written.tables, written.figures, work.manifest, written.problems)
+    write_page(work.folder, written.tables, written.figures, work.manifest, written.problems, partial)
     return written
 
 
@@ -126,6 +135,46 @@ def unfinished(work: Work, outcomes: Sequence[Outcome]) -> str:
     return f"{len(missing)} of {len(work.jobs.jobs)} runs are missing" + (
         f" ({', '.join(why)})" if why else ""
     )
+
+
+def _draw(part: str, work: Work, written: Written, threads: int) -> None:
+    """Draw and measure what belongs to a part beside its tables; nothing new after the time limit."""
+    study = work.study
+    subject = Subject(
+        folder=work.folder,
+        data=work.data,
+        comparison=tuple(row.name for row in study.comparison),
+        ablation=tuple(row.name for row in study.ablation),
+        reference=REFERENCE,
+        folds=study.few_folds if part == "learning-curve" else study.folds,
+        curve={name: {row.name: row.train_cases or 0 for row in rows} for name, rows in study.curve.items()},
+        levels=work.budget.strengths,
+        thresholds=read_thresholds(work.folder.thresholds) if work.folder.thresholds.is_file() else None,
+        threads=threads,
+    )
+    for name, make in makers(part, subject).items():
+        if work.clock.over:
+            written.problems.append(f"{name}: {LATE}")
+        else:
+            _attempt(name, partial_of(_add, written, make), written)
+
+
+def _add(written: Written, make: Callable[[], Made]) -> None:
+    made = make()
+    written.tables += made.tables
+    written.figures |= {drawn.path: drawn.caption for drawn in made.figures}
+
+
+def _external(work: Work, written: Written, path: Path, partial: str) -> None:
+    rows = [*work.study.comparison, *work.study.ablation]
+    scores = work.scores(rows, work.study.folds, written.problems)
+    runs = {
+        row.name: [job.run for job in work.jobs.expected(row.name, work.study.folds) if job.run.finished]
+        for row in rows
+    }
+    context = work.context(work.study.folds, partial)
+    same = work.manifest["identity"]["data"]
+    written.tables.append(external_table(path, scores, runs, work.folder, context, same, written.problems))
 
 
 def _attempt(part: str, make: Callable[[], None], written: Written) -> None:
@@ -178,3 +227,4 @@ def _sensitivity(work: Work, written: Written, partial: str) -> None:
     scores = work.scores(rows, study.few_folds, written.problems)
     context = work.context(study.few_folds, partial)
     written.tables.append(sensitivity(study.factors, study.points, scores, context))
+    _add(written, lambda: draw_sensitivity(study.factors, study.points, scores, work.folder))
