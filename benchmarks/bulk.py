@@ -3,6 +3,7 @@
     python benchmarks/bulk.py rate --model RUN --scans DIR -o OUT      # at once 1, 2, 4, 6; then Ray
     python benchmarks/bulk.py memory -o OUT                            # 100, 1000, 10000 tiny scans
     python benchmarks/bulk.py memory --counts 100 400 -o OUT
+    python benchmarks/bulk.py same --model RUN -o OUT                  # does the batch change the logits?
 
 `rate` runs `cafrnet segment` in processes of its own, in turns, so that other work on the machine falls on
 all settings alike. A rate is taken from the journal between the first and the last scan to end, so start-up
@@ -30,6 +31,7 @@ import numpy as np
 
 from cafrnet import __version__
 from cafrnet.files import write_json, write_text
+from cafrnet.inference import load_model
 from cafrnet.inference.bulk.journal import read_journal
 from cafrnet.inference.inputs import plan_jobs
 
@@ -117,6 +119,26 @@ def memory(args: argparse.Namespace) -> tuple[dict, list[str]]:
     return {"runs": runs}, lines
 
 
+def same(args: argparse.Namespace) -> tuple[dict, list[str]]:
+    """Whether the logits of a slice depend on the slices that go through the network with it."""
+    model = load_model(args.model)
+    size = model.preprocessing.size
+    images = np.random.default_rng(0).random((12, 1, size, size), np.float32)
+    alone = np.concatenate([model.engine(images[k : k + 1]) for k in range(12)])
+    found = {}
+    for n in (2, 3, 4, 6, 8, 12):
+        logits = np.concatenate([model.engine(images[k : k + n]) for k in range(0, 12, n)])
+        found[n] = float(abs(logits - alone).max())
+    lines = [
+        f"12 slices of noise (seed 0), {model.engine.name}: largest difference of a logit to the slice alone.",
+        "",
+        "| slices together | difference |",
+        "|---|---|",
+        *(f"| {n} | {difference:g} |" for n, difference in found.items()),
+    ]
+    return {"model": model.hashes, "difference": found}, lines
+
+
 def tiny_scan(path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = np.random.default_rng(seed).integers(0, 255, (32, 48, 1)).astype(np.int16)
@@ -169,11 +191,13 @@ def main() -> None:
     one.add_argument("--ray-actors", type=int, nargs="*", default=[])
     two = verbs.add_parser("memory")
     two.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000])
-    for verb in (one, two):
+    three = verbs.add_parser("same")
+    three.add_argument("--model", required=True)
+    for verb in (one, two, three):
         verb.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     here = machine()
-    figures, lines = {"rate": rate, "memory": memory}[args.what](args)
+    figures, lines = {"rate": rate, "memory": memory, "same": same}[args.what](args)
     here["load_1_min_after"] = round(os.getloadavg()[0], 1)
     here["largest_child_mb"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
     write_json(args.output / f"bulk_{args.what}.json", {"machine": here, **figures})
