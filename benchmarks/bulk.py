@@ -121,7 +121,7 @@ def memory(args: argparse.Namespace) -> tuple[dict, list[str]]:
 
 def same(args: argparse.Namespace) -> tuple[dict, list[str]]:
     """Whether the logits of a slice depend on the slices that go through the network with it."""
-    model = load_model(args.model)
+    model = load_model(args.model, engine=args.engine)
     size = model.preprocessing.size
     images = np.random.default_rng(0).random((12, 1, size, size), np.float32)
     alone = np.concatenate([model.engine(images[k : k + 1]) for k in range(12)])
@@ -130,7 +130,7 @@ def same(args: argparse.Namespace) -> tuple[dict, list[str]]:
         logits = np.concatenate([model.engine(images[k : k + n]) for k in range(0, 12, n)])
         found[n] = float(abs(logits - alone).max())
     lines = [
-        f"12 slices of noise (seed 0), {model.engine.name}: largest difference of a logit to the slice alone.",
+        f"12 slices of noise (seed 0), {model.engine.name}: largest difference of a logit to those alone.",
         "",
         "| slices together | difference |",
         "|---|---|",
@@ -193,6 +193,7 @@ def main() -> None:
     two.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000])
     three = verbs.add_parser("same")
     three.add_argument("--model", required=True)
+    three.add_argument("--engine", default="auto")
     for verb in (one, two, three):
         verb.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
