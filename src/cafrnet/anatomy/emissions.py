@@ -22,9 +22,11 @@ HALF_EVIDENCE_MM3 = 500.0
 
 
 def emissions(
-    instances: Sequence[Instance], model: NamingModel, not_trained: Collection[int] = ()
+    instances: Sequence[Instance], model: NamingModel, not_trained: Collection[int] = (), offset: int = 0
 ) -> np.ndarray:
     """Return how well each place suits each structure: log-likelihoods [n, p]; minus infinity: never.
+
+    With an offset, the network is taken to call every structure so many levels too high.
 
     A name that the network can't say suits as well as the better of its neighbours, less the price of a name
     beyond the table.
@@ -36,7 +38,9 @@ def emissions(
             row[-1 - LOWEST] = 0.0
             continue
         first = 0 if one.kind == "disc" else 1
-        fit = _by_name(one, model, not_trained) + model.prices.shape * model.shapes.fit(one)
+        said = _by_name(one, model, not_trained)
+        fit = said[np.clip(np.arange(len(said)) + offset, 0, len(said) - 1)]
+        fit = fit + model.prices.shape * model.shapes.fit(one)
         row[first % 2 :: 2] = fit[-1]  # above the table
         row[: first - LOWEST - 2] = -np.inf
         row[first - LOWEST - 2 : first - LOWEST + 2 * len(ROW[one.kind]) : 2] = fit[:-1]

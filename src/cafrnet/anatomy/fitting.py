@@ -20,11 +20,12 @@ from .sequence import infer
 #: from chance; they stay as they are.
 RANGES = {
     "evidence": (0.02, 3.0),
-    "floor": (1e-4, 0.5),
-    "spacing_sd": (0.05, 0.4),
-    "outside": (0.1, 6.0),
+    "offset": (0.002, 0.98),
+    "floor": (1e-3, 0.5),
     "shape": (0.05, 1.0),
 }
+#: What leaving the start by a factor of e costs, so that a few cases don't drive a price to its limit.
+PULL = 0.005
 #: No name is taken for more unlikely than this, in nats, so that one column does not outweigh all.
 SURPRISE = 12.0
 #: Place of each id along the column.
@@ -115,11 +116,13 @@ def fit_prices(
         values = dict(zip(names, map(float, np.exp(np.clip(x, low, high))), strict=True))
         return replace(start, prices=Prices(**{**start.prices.to_dict(), **values}))
 
+    at = np.log([getattr(start.prices, n) for n in names])
     found = optimize.minimize(  # type: ignore[call-overload]
-        lambda x: surprise(columns, model_at(x)),
-        np.log([getattr(start.prices, n) for n in names]),
+        lambda x: surprise(columns, model_at(x)) + PULL * float(((x - at) ** 2).sum()),
+        at,
         method="Nelder-Mead",
         options={"maxfev": steps, "xatol": 0.02, "fatol": 1e-4},
     )
-    before, after = surprise(columns, start), float(found.fun)
-    return (model_at(found.x), before, after) if after < before else (start, before, before)
+    best = model_at(found.x)
+    before, after = surprise(columns, start), surprise(columns, best)
+    return (best, before, after) if after < before else (start, before, before)

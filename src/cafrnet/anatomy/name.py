@@ -93,8 +93,8 @@ def _each_alone(instances: Sequence[Instance], found: Posterior) -> Posterior:
         share = softmax(one.evidence.astype(np.float64)) if len(one.evidence) else np.ones(1)
         marginals[n, first - LOWEST : first - LOWEST + 2 * len(share) : 2] = share
         places.append(first + 2 * int(share.argmax()))
-    alone = shifts(found.emissions, places, np.zeros(len(places)))
-    return Posterior(tuple(places), marginals, alone, found.emissions)
+    alone = shifts(found.emissions[None], places, np.zeros(len(places)), np.zeros(1))
+    return Posterior(tuple(places), alone, marginals, found.emissions)
 
 
 def name_voxels(

@@ -17,6 +17,8 @@ class Prices:
     Attributes:
         evidence: how many independent looks one large structure is worth: neighbouring voxels, and
             neighbouring structures too, err together, so it is small. It is the temperature of the posterior.
+        offset: probability that the network, deceived by where the picture is cut, calls all structures some
+            levels too high or too low, however sure it is of each.
         floor: probability that the network's names say nothing, spread evenly.
         spacing_sd: spread of the distance from one place to the next, in pitches.
         missed: of each structure that was not found between two others.
@@ -28,13 +30,14 @@ class Prices:
             independent of each other.
     """
 
-    evidence: float = 0.6
+    evidence: float = 0.3
+    offset: float = 0.1
     floor: float = 0.02
-    spacing_sd: float = 0.12
+    spacing_sd: float = 0.15
     missed: float = 3.0
     twice: float = 4.0
     spurious: float = 8.0
-    outside: float = 1.5
+    outside: float = 1.0
     sacrum: float = 5.0
     shape: float = 0.6
 
@@ -43,8 +46,8 @@ class Prices:
             value = getattr(self, f.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e3:
                 raise UsageError(f"{f.name} {value!r} came, a number from 0 to 1000 was expected")
-        if not 0 < self.floor < 1 or not self.spacing_sd > 0:
-            raise UsageError("floor must lie between 0 and 1, spacing_sd must be positive")
+        if not 0 < self.floor < 1 or not 0 < self.offset < 1 or not self.spacing_sd > 0:
+            raise UsageError("floor and offset must lie between 0 and 1, spacing_sd must be positive")
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any], source: str = "naming") -> Prices:

@@ -36,6 +36,8 @@ USUAL_PITCH_MM, PITCH_RANGE_MM = 36.0, (18.0, 55.0)
 FARTHEST = len(ROW["body"]) - 1
 #: No distance is more unlikely than this, in nats: collapsed bodies and scoliosis exist.
 FARTHEST_OFF = 12.0
+#: Offsets of the network's names that are thought of, in levels; each further one is so much rarer.
+OFFSETS, RARER = np.arange(-4, 5), 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +46,15 @@ class Posterior:
 
     Attributes:
         places: [n] the best path; None where a structure is no part of the column.
+        shifts: whole-column shift in levels -> probability, with the steps of the best path held fixed.
         marginals: [n, p] probability of each place of each structure; a row sums to less than 1 where the
             structure may be no part of the column.
-        shifts: whole-column shift in levels -> probability, with the steps of the best path held fixed.
         emissions: [n, p] log-likelihoods, for flags.
     """
 
     places: tuple[int | None, ...]
-    marginals: np.ndarray
     shifts: dict[int, float]
+    marginals: np.ndarray
     emissions: np.ndarray
 
     def confidence(self, n: int) -> float:
@@ -75,17 +77,55 @@ def infer(
     """
     model = model or NamingModel()
     prices = model.prices
-    fits = emissions(instances, model, not_trained)
+    fits = np.array([emissions(instances, model, not_trained, int(k)) for k in OFFSETS])
     skip = np.array([prices.sacrum if i.kind == "sacrum" else prices.spurious * weight(i) for i in instances])
     pitch_mm = pitch_of(instances)
+    odd = [int(i.kind != "disc") for i in instances]  # each kind has every second place only
+    own = np.stack([fits[:, n, k::2] for n, k in enumerate(odd)], axis=1)
     moves = {
-        (a, b): steps(instances[a], instances[b], pitch_mm, fits.shape[1], prices) - skip[a + 1 : b].sum()
+        (a, b): steps(instances[a], instances[b], pitch_mm, fits.shape[2], prices)[odd[a] :: 2, odd[b] :: 2]
+        - skip[a + 1 : b].sum()
         for b in range(len(instances))
         for a in range(max(0, b - SKIPPED_AT_ONCE - 1), b)
     }
     before = np.concatenate([[0.0], np.cumsum(skip)])
-    places = _best(fits, moves, before)
-    return Posterior(places, _marginals(fits, moves, before), shifts(fits, places, skip), fits)
+    shares, weights = _marginals(own, moves, before, offset_prior(prices))
+    marginals = np.zeros(fits.shape[1:])
+    for row, share, k in zip(marginals, shares, odd, strict=True):
+        row[k::2] = share
+    best = _best(own[weights.argmax()], moves, before)
+    places = tuple(None if p is None else 2 * p + k + LOWEST for p, k in zip(best, odd, strict=True))
+    return Posterior(
+        *_likeliest(fits, places, skip, offset_prior(prices)), marginals, fits[len(OFFSETS) // 2]
+    )
+
+
+def _likeliest(
+    fits: np.ndarray, places: tuple[int | None, ...], skip: np.ndarray, prior: np.ndarray
+) -> tuple[tuple[int | None, ...], dict[int, float]]:
+    """Move the best path to the most probable whole-column shift; return it with the shifts from there.
+
+    The best path is that under the likeliest offset of the network; summed over all offsets another shift may
+    win.
+    """
+    found = shifts(fits, places, skip, prior)
+    by = max(found, key=lambda k: (found[k], -abs(k)), default=0)
+    if not by:
+        return places, found
+    places = tuple(_moved(place, 2 * by) for place in places)
+    return places, shifts(fits, places, skip, prior)
+
+
+def offset_prior(prices: Prices) -> np.ndarray:
+    """Return the log-probability of each of :data:`OFFSETS`."""
+    apart = np.abs(OFFSETS)
+    off = np.where(apart > 0, RARER ** (apart - 1.0), 0.0)
+    return np.log(np.where(apart == 0, 1 - prices.offset, prices.offset * off / off.sum()))
+
+
+def _moved(place: int | None, by: int) -> int | None:
+    """Return a place moved up or down; the sacrum stays, and so does what would go below it."""
+    return place if place is None or place + by < LOWEST or place == -1 else place + by
 
 
 def steps(low: Instance, high: Instance, pitch_mm: float, count: int, prices: Prices) -> np.ndarray:
@@ -115,7 +155,8 @@ def _log_sum(values: np.ndarray, axis: int) -> np.ndarray:
     """Return log(sum(exp(values))); minus infinity where all are. Faster than SciPy's on small arrays."""
     top = values.max(axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0)
-    return np.squeeze(top, axis) + np.log(np.exp(values - top).sum(axis=axis))
+    with np.errstate(divide="ignore"):
+        return np.squeeze(top, axis) + np.log(np.exp(values - top).sum(axis=axis))
 
 
 def pitch_of(instances: Sequence[Instance]) -> float:
@@ -126,28 +167,33 @@ def pitch_of(instances: Sequence[Instance]) -> float:
     return float(np.median([*believed, *([USUAL_PITCH_MM] if len(believed) < 3 else [])]))
 
 
-def shifts(fits: np.ndarray, places: Sequence[int | None], skip: np.ndarray) -> dict[int, float]:
+def shifts(
+    fits: np.ndarray, places: Sequence[int | None], skip: np.ndarray, prior: np.ndarray
+) -> dict[int, float]:
     """Return the probability of each whole-column shift, the steps between structures held fixed.
 
     A sacrum does not move: where the others do, it is none, at its price.
 
     Args:
-        fits: [n, p] from :func:`emissions`.
+        fits: [offset, n, p] from :func:`cafrnet.anatomy.emissions.emissions`.
         places: of the best path.
         skip: [n] prices of being no part of the column.
+        prior: [offset] log-probabilities.
     """
     kept = [(n, place) for n, place in enumerate(places) if place is not None]
     if not kept:
         return {}
     sums = {}
     for k in range(-FARTHEST, FARTHEST + 1):
-        total = 0.0
+        total = prior.copy()
         for n, place in kept:
             to = place + 2 * k - LOWEST
-            fit = fits[n, to] if 0 <= to < fits.shape[1] else -np.inf
-            still = place == -1 and np.isfinite(fits[n]).sum() == 1  # the sacrum
-            total += -skip[n] if still and k else fit
-        sums[k] = total
+            sacrum = place == -1 and np.isfinite(fits[0, n]).sum() == 1
+            if sacrum and k:
+                total = total - skip[n]
+            else:
+                total = total + (fits[:, n, to] if 0 <= to < fits.shape[2] else -np.inf)
+        sums[k] = float(_log_sum(total, axis=0))
     shares = softmax(np.array(list(sums.values())))
     return {k: float(p) for k, p in zip(sums, shares, strict=True)}
 
@@ -174,30 +220,33 @@ def _best(
     b = int(ends.argmax())
     p = int(score[b].argmax())
     while b >= 0:
-        places[b] = p + LOWEST
+        places[b] = p
         b, p = map(int, came[b][p])
     return tuple(places)
 
 
-def _marginals(fits: np.ndarray, moves: dict[tuple[int, int], np.ndarray], before: np.ndarray) -> np.ndarray:
-    """Return the probability of each place of each structure (forward and backward sums)."""
-    n, count = fits.shape
+def _marginals(
+    fits: np.ndarray, moves: dict[tuple[int, int], np.ndarray], before: np.ndarray, prior: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probability of each place of each structure, [n, p], and of each offset.
+
+    Forward and backward sums; every structure has its own kind's places only.
+    """
+    count, n, _ = fits.shape
     after = before[-1] - before[1:]
     ahead, back = np.empty_like(fits), np.empty_like(fits)
     with np.errstate(divide="ignore", invalid="ignore"):
         for b in range(n):
-            ways = [np.full(count, -before[b])]
-            ways += [
-                _log_sum(ahead[a][:, None] + moves[a, b], axis=0)
-                for a in range(max(0, b - SKIPPED_AT_ONCE - 1), b)
-            ]
-            ahead[b] = fits[b] + _log_sum(np.array(ways), axis=0)
+            ways = [np.full_like(fits[:, 0], -before[b])]
+            for a in range(max(0, b - SKIPPED_AT_ONCE - 1), b):
+                ways.append(_log_sum(ahead[:, a, :, None] + moves[a, b], axis=1))
+            ahead[:, b] = fits[:, b] + _log_sum(np.array(ways), axis=0)
         for a in reversed(range(n)):
-            ways = [np.full(count, -after[a])]
-            ways += [
-                _log_sum(moves[a, b] + (fits[b] + back[b])[None], axis=1)
-                for b in range(a + 1, min(n, a + SKIPPED_AT_ONCE + 2))
-            ]
-            back[a] = _log_sum(np.array(ways), axis=0)
-    total = _log_sum((ahead - after[:, None]).ravel(), axis=0)
-    return np.exp(ahead + back - total)
+            ways = [np.full_like(fits[:, 0], -after[a])]
+            for b in range(a + 1, min(n, a + SKIPPED_AT_ONCE + 2)):
+                ways.append(_log_sum(moves[a, b] + (fits[:, b] + back[:, b])[:, None], axis=2))
+            back[:, a] = _log_sum(np.array(ways), axis=0)
+        totals = _log_sum((ahead - after[:, None]).reshape(count, -1), axis=1)
+        shares = np.exp(ahead + back - totals[:, None, None])
+    weights = softmax(totals + prior)
+    return np.tensordot(weights, shares, axes=1), weights
