@@ -97,6 +97,12 @@ def test_far_outside_what_is_known_fails_and_the_gravest_reason_comes_first():
     assert judge(straight(), outlines(straight(), 0.3), GOOD, KNOWN).verdict == "fail"
 
 
+def test_how_a_scan_was_made_never_fails_it_alone():
+    known = replace(KNOWN, ranges={"slice_mm": (1.8, 1.8), "snr": (50.0, 300.0)})
+    found = judge(straight(), outlines(straight()), {"slice_mm": 9.0, "snr": 0.1}, known)
+    assert (found.verdict, len(found.reasons)) == ("review", 2)
+
+
 def test_a_model_that_was_never_calibrated_passes_nothing():
     found = judge(straight(sure=1.0), outlines(straight(), 1.0), GOOD, None)
     assert found.verdict == "review"
@@ -111,6 +117,8 @@ def test_margins_are_shares_of_the_width_and_one_sided_measures_have_one_side():
     assert [off("snr", v) for v in (8.0, 1000.0)] == [True, False]
     assert [off("entropy", v) for v in (0.0, 22.0)] == [False, True]
     assert not outside({"pitch_mm": 99.0}, {}, 0.1)  # nothing is known of it
+    narrow = outside({"slice_mm": 2.0}, {"slice_mm": (1.8, 1.8)}, 0.1)  # a width of 0.18 is taken
+    assert [round(off, 2) for _, off, _ in narrow] == [1.11]
 
 
 # ---- measures

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..anatomy.prices import NamingModel
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,6 +39,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="N",
         help="also known to the model (0); if it learnt from them",
     )
+    parser.add_argument(
+        "--naming", metavar="FILE", help="naming.json fitted for this run: stored and used as well"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference (default: all)")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
@@ -60,8 +67,10 @@ def run(args: argparse.Namespace) -> int:
     dataset = open_dataset(args.data)
     split = Split.load(args.split, dataset)
     parts = split.parts(args.fold)
+    model = load_model(folder, threads=args.threads)
+    naming = None if args.naming is None else _read_naming(args.naming)
     report = calibrate(
-        load_model(folder, threads=args.threads),
+        model if naming is None else replace(model, naming=naming),
         dataset.select(parts["val"]),
         dataset.select(parts["train"]),
         seed=args.seed,
@@ -69,10 +78,23 @@ def run(args: argparse.Namespace) -> int:
         about={"dataset": dataset.name, "split": split.hash, "fold": args.fold},
         progress=None if args.quiet else lambda text: print(text, file=sys.stderr),
     )
-    store(folder, report.calibration)
+    store(folder, report.calibration, naming)
     write_report(report, folder / "calibration")
     print(json.dumps(report.calibration.to_dict(), indent=2) if args.json else _words(report.summary))
     return 0
+
+
+def _read_naming(path: str) -> NamingModel:
+    from ..anatomy.prices import NamingModel
+    from ..errors import UsageError
+
+    try:
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} could not be read ({error}); a naming.json was expected") from error
+    if not isinstance(raw, dict):
+        raise UsageError(f"{path} holds a {type(raw).__name__}, a table was expected")
+    return NamingModel.from_dict(raw, path)
 
 
 def _words(summary: dict[str, Any]) -> str:

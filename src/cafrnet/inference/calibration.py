@@ -26,7 +26,7 @@ class Thresholds:
         dice_structure: a structure whose predicted Dice is below this is named in the reasons and reviewed.
         range_margin: how far a measure may lie outside the range of the training data, as a share of that
             range's width, before the scan is reviewed.
-        range_fail: the same for ``fail``.
+        range_fail: the same for ``fail``, by measures that are grave.
         least_bodies: fewer vertebral bodies than this are no spine: ``fail``.
     """
 
@@ -34,7 +34,7 @@ class Thresholds:
     dice_pass: float = 0.80
     dice_structure: float = 0.50
     range_margin: float = 0.25
-    range_fail: float = 3.0
+    range_fail: float = 1.5
     least_bodies: int = 2
 
 

@@ -42,7 +42,7 @@ def ensemble(models: Sequence[Model]) -> Model:
 
     Returns:
         A model whose probabilities are the mean of the members'. It costs as much as all of them; the scan is
-        prepared once.
+        prepared once. The column is named with what was fitted for the first.
 
     Raises:
         UsageError: none, the same file twice, or models that do not fit together (the difference is named).
@@ -66,6 +66,7 @@ def ensemble(models: Sequence[Model]) -> Model:
         num_classes=first.num_classes,
         not_trained=first.not_trained,
         calibration=joint([m.calibration for m in models]),
+        naming=first.naming,
         memory=first.memory,
         members=tuple(models),
     )

@@ -18,6 +18,8 @@ from .watch import Watch
 
 #: Slices in the middle of the scan whose noise is measured.
 NOISE_SLICES = 5
+#: A range counts as at least this share of its upper end wide: few cases may all have come from one scanner.
+LEAST_WIDTH = 0.1
 #: Fewer bodies than this have no spread and no taper.
 ENOUGH = 3
 
@@ -30,26 +32,33 @@ class Measure:
         says: sentence with ``{value}`` and ``{usual}``.
         low, high: whether a value below, or above, the usual range counts against the scan.
         digits: after the point.
+        grave: whether it can show, alone, that this is no spine that the model knows; what describes only how
+            the scan was made never does.
     """
 
     says: str
     low: bool = True
     high: bool = True
     digits: int = 0
+    grave: bool = False
 
 
 #: Every measure, in the order in which reasons are given.
 MEASURES = {
-    "bodies": Measure("{value} vertebral bodies were found, {usual} is usual"),
-    "pitch_mm": Measure("vertebrae follow each other every {value} mm, {usual} mm is usual", digits=1),
+    "bodies": Measure("{value} vertebral bodies were found, {usual} is usual", grave=True),
+    "pitch_mm": Measure(
+        "vertebrae follow each other every {value} mm, {usual} mm is usual", digits=1, grave=True
+    ),
     "pitch_spread": Measure(
         "the distances of vertebrae vary by {value} of their median, {usual} is usual", low=False, digits=2
     ),
-    "body_height_mm": Measure("bodies are {value} mm high, {usual} mm is usual", digits=1),
+    "body_height_mm": Measure("bodies are {value} mm high, {usual} mm is usual", digits=1, grave=True),
     "disc_share": Measure(
         "discs have {value} of the height of bodies, {usual} is usual", high=True, digits=2
     ),
-    "tilt_deg": Measure("the column leans {value} degrees from upright, {usual} is usual", low=False),
+    "tilt_deg": Measure(
+        "the column leans {value} degrees from upright, {usual} is usual", low=False, grave=True
+    ),
     "turn_deg": Measure(
         "the column turns by up to {value} degrees from one vertebra to the next, {usual} is usual", low=False
     ),
@@ -58,7 +67,9 @@ MEASURES = {
         digits=2,
     ),
     "canal_behind_mm": Measure(
-        "the spinal canal lies {value} mm behind the middle of the bodies, {usual} mm is usual", digits=1
+        "the spinal canal lies {value} mm behind the middle of the bodies, {usual} mm is usual",
+        digits=1,
+        grave=True,
     ),
     "order": Measure(
         "what the network saw rises by {value} levels per level upwards, {usual} is usual",
@@ -181,21 +192,21 @@ def signal_to_noise(slices: np.ndarray) -> float | None:
 
 def outside(
     found: Mapping[str, float], ranges: Mapping[str, tuple[float, float]], margin: float
-) -> list[tuple[str, float]]:
-    """Return (sentence, how far outside in widths of the range) of each measure beyond range and margin."""
+) -> list[tuple[str, float, bool]]:
+    """Return (sentence, how many widths outside, whether grave) of each measure beyond range and margin."""
     reasons = []
     for name, about in MEASURES.items():
         if name not in found or name not in ranges:
             continue
         low, high = ranges[name]
-        width = max(high - low, 1e-6)
+        width = max(high - low, LEAST_WIDTH * abs(high), 1e-6)
         off = max(
             (low - found[name]) / width if about.low else 0.0,
             (found[name] - high) / width if about.high else 0,
         )
         if off > margin:
             value, usual = f"{found[name]:.{about.digits}f}", _usual(low, high, about)
-            reasons.append((about.says.format(value=value, usual=usual), off))
+            reasons.append((about.says.format(value=value, usual=usual), off, about.grave))
     return reasons
 
 

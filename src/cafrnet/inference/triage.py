@@ -85,10 +85,10 @@ def judge(
     if bodies < lines.least_bodies:
         why = f"no spine: {bodies} vertebral bodies were found, at least {lines.least_bodies} were expected"
         return Triage("fail", (why,), dice, outlines, measures, sure)
-    strange = sorted(outside(measures, known.ranges, lines.range_margin), key=lambda pair: -pair[1])
-    graver = [why for why, off in strange if off > lines.range_fail]
+    strange = sorted(outside(measures, known.ranges, lines.range_margin), key=lambda found: -found[1])
+    graver = [why for why, off, grave in strange if grave and off > lines.range_fail]
     graver += _hopeless(expected, lines)
-    doubts = [why for why, off in strange if off <= lines.range_fail]
+    doubts = [why for why, *_ in strange]
     doubts += [*_levels(naming, sure, lines), *_dice(expected, lines)]
     doubts += [flag.message for flag in naming.flags if flag.kind not in HARMLESS]
     if calibration is None:

@@ -221,6 +221,19 @@ def test_again_gives_the_same_and_replaces_the_first(data, tmp_path):
     assert results[0] == results[1]
 
 
+def test_what_was_fitted_for_naming_is_stored_beside_it(data, tmp_path, capsys):
+    from cafrnet.anatomy.prices import NamingModel, Prices
+
+    run, fitted = write_grey_model(tmp_path / "run"), NamingModel(Prices(evidence=0.45))
+    (tmp_path / "naming.json").write_text(json.dumps(fitted.to_dict()))
+    assert main(arguments(run, data, *SMALL, "--naming", str(tmp_path / "naming.json"))) == 0
+    assert load_model(run).naming == fitted
+    assert load_model(run).calibration is not None
+    (tmp_path / "naming.json").write_text("[1]")
+    assert main(arguments(run, data, *SMALL, "--naming", str(tmp_path / "naming.json"))) == 2
+    assert "a list" in capsys.readouterr().err
+
+
 def test_a_bundle_is_never_changed_and_nonsense_is_refused(data, tmp_path, capsys):
     run = write_grey_model(tmp_path / "run")
     assert main(arguments(run, data, "--crops", "-1")) == 2
