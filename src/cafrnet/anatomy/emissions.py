@@ -22,28 +22,36 @@ HALF_EVIDENCE_MM3 = 500.0
 
 
 def emissions(
-    instances: Sequence[Instance], model: NamingModel, not_trained: Collection[int] = (), offset: int = 0
+    instances: Sequence[Instance],
+    model: NamingModel,
+    not_trained: Collection[int] = (),
+    offsets: Sequence[int] = (0,),
 ) -> np.ndarray:
-    """Return how well each place suits each structure: log-likelihoods [n, p]; minus infinity: never.
-
-    With an offset, the network is taken to call every structure so many levels too high.
+    """Return how well each place suits each structure: log-likelihoods [o, n, p]; minus infinity: never.
 
     A name that the network can't say suits as well as the better of its neighbours, less the price of a name
     beyond the table.
+
+    Args:
+        instances: from below.
+        model: what was fitted.
+        not_trained: ids that the network can't say.
+        offsets: [o] by how many levels the network is taken to call every structure too high.
     """
     above = 2 * max(3, sum(i.kind == "body" for i in instances))
-    out = np.full((len(instances), HIGHEST - LOWEST + 1 + above), -np.inf)
-    for row, one in zip(out, instances, strict=True):
+    out = np.full((len(offsets), len(instances), HIGHEST - LOWEST + 1 + above), -np.inf)
+    names = len(ROW["body"])
+    said_as = np.clip(np.arange(names + 2) + np.array(offsets)[:, None], 0, names + 1)
+    for n, one in enumerate(instances):
         if one.kind == "sacrum":
-            row[-1 - LOWEST] = 0.0
+            out[:, n, -1 - LOWEST] = 0.0
             continue
         first = 0 if one.kind == "disc" else 1
-        said = _by_name(one, model, not_trained)
-        fit = said[np.clip(np.arange(len(said)) + offset, 0, len(said) - 1)]
-        fit = fit + model.prices.shape * model.shapes.fit(one)
-        row[first % 2 :: 2] = fit[-1]  # above the table
-        row[: first - LOWEST - 2] = -np.inf
-        row[first - LOWEST - 2 : first - LOWEST + 2 * len(ROW[one.kind]) : 2] = fit[:-1]
+        fit = _by_name(one, model, not_trained)[said_as] + model.prices.shape * model.shapes.fit(one)
+        row = out[:, n]
+        row[:, first % 2 :: 2] = fit[:, -1:]  # above the table
+        row[:, : first - LOWEST - 2] = -np.inf
+        row[:, first - LOWEST - 2 : first - LOWEST + 2 * names : 2] = fit[:, :-1]
     return out
 
 

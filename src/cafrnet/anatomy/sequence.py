@@ -37,7 +37,7 @@ FARTHEST = len(ROW["body"]) - 1
 #: No distance is more unlikely than this, in nats: collapsed bodies and scoliosis exist.
 FARTHEST_OFF = 12.0
 #: Offsets of the network's names that are thought of, in levels; each further one is so much rarer.
-OFFSETS, RARER = np.arange(-4, 5), 0.4
+OFFSETS, RARER = range(-4, 5), 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def infer(
     """
     model = model or NamingModel()
     prices = model.prices
-    fits = np.array([emissions(instances, model, not_trained, int(k)) for k in OFFSETS])
+    fits = emissions(instances, model, not_trained, OFFSETS)
     skip = np.array([prices.sacrum if i.kind == "sacrum" else prices.spurious * weight(i) for i in instances])
     pitch_mm = pitch_of(instances)
     odd = [int(i.kind != "disc") for i in instances]  # each kind has every second place only
@@ -118,7 +118,7 @@ def _likeliest(
 
 def offset_prior(prices: Prices) -> np.ndarray:
     """Return the log-probability of each of :data:`OFFSETS`."""
-    apart = np.abs(OFFSETS)
+    apart = np.abs(np.array(OFFSETS))
     off = np.where(apart > 0, RARER ** (apart - 1.0), 0.0)
     return np.log(np.where(apart == 0, 1 - prices.offset, prices.offset * off / off.sum()))
 
