@@ -24,9 +24,11 @@ RESERVE_BYTES = 24 * MB
 MARGIN = 1.2
 #: Slices that the measurement runs: one alone hides what grows with the number.
 TRIED = 2
+#: How many times a slice's logits are held on the way from the network to kinds and sums, at most.
+COPIES = 8
 #: Bytes that one voxel of a scan needs from reading to writing, besides the voxel itself, at most; measured
 #: with uint8 to float64 scans on the whole command (docs/speed.md).
-BYTES_PER_VOXEL = 12
+BYTES_PER_VOXEL = 8
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class MemoryLimit:
 
     Attributes:
         limit_bytes: of the whole process: program, model, scan and results.
-        slice_bytes: that one slice needs on its way through the network, measured.
+        slice_bytes: that one slice needs on its way through the network and behind it, measured.
     """
 
     limit_bytes: int
@@ -133,7 +135,7 @@ def bound(engine: Engine, max_memory_mb: float, size: int) -> tuple[BoundedEngin
 
 
 def _slice_bytes(engine: Engine, size: int) -> int:
-    """Return the bytes that one slice adds to the peak of the process, by running a few."""
+    """Return the bytes that one slice adds to the peak of the process, in the network or behind it."""
     images = np.random.default_rng(0).random((TRIED, 1, size, size), np.float32)
     _give_back()
     before = resident_bytes()
@@ -141,7 +143,7 @@ def _slice_bytes(engine: Engine, size: int) -> int:
         CLEAR.write_text("5")
     logits = engine(images)
     grown = max(0, peak_bytes() - before)
-    return int(max(grown / TRIED, logits.nbytes / TRIED) * MARGIN)
+    return int(max(grown * MARGIN, logits.nbytes * COPIES) / TRIED)
 
 
 def resident_bytes() -> int:

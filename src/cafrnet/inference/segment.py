@@ -81,13 +81,15 @@ def segment_scan(scan: Scan, model: Model) -> Segmentation:
     assembly = Assembly(scan, ready.grid, model)
     watch = Watch(model.num_classes, model.calibration)
     clock.lap("preprocess")
-    for first in range(0, len(ready.images), SLICES_AT_ONCE):
-        images = ready.images[first : first + SLICES_AT_ONCE]
+    first = 0
+    while first < len(ready.images):
+        images = ready.images[first : first + _at_once(model)]
         logits = checked_logits(model, images[:, None])
         clock.lap("model")
         watch.add(images, logits)
         clock.lap("triage")
         assembly.add(first, logits)
+        first += len(images)
         del logits  # before the next ones are made
         clock.lap("to_native_grid")
     naming = assembly.name()
@@ -100,6 +102,11 @@ def segment_scan(scan: Scan, model: Model) -> Segmentation:
         triage = judge(naming, outline_dice(naming, watch), measures, model.calibration)
     clock.lap("triage")
     return Segmentation(labels, scan, clock.seconds, naming, triage)
+
+
+def _at_once(model: Model) -> int:
+    """Return how many slices go through the network next."""
+    return SLICES_AT_ONCE if model.memory is None else min(SLICES_AT_ONCE, model.memory.slices())
 
 
 def checked_logits(model: Model, images: np.ndarray) -> np.ndarray:
