@@ -1,0 +1,118 @@
+"""From a run folder to a table of robustness, with a model that needs no learning."""
+
+import numpy as np
+import pytest
+
+from cafrnet.datasets import open_dataset
+from cafrnet.errors import UsageError
+from cafrnet.experiments.probes import robustness as probe
+from cafrnet.experiments.probes.robustness import Plan, cut_truth, robustness, summarise
+from cafrnet.experiments.probes.tables import read_csv
+from cafrnet.labels import UNKNOWN, ValueSets
+
+from .folders import holdout, put_config, put_grey_model, put_stairs, run_of
+
+pytest.importorskip("monai")
+PLAN = Plan(kinds=("noise", "bottom_cut"), levels=(1, 5))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return put_stairs(tmp_path_factory.mktemp("stairs"))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return put_grey_model(run_of(tmp_path), holdout("Case1", "Case2"))
+
+
+def test_noise_harms_a_model_of_grey_values_and_a_cut_does_not(run, data, tmp_path):
+    summary = read_csv(robustness([run], data, tmp_path / "out", plan=PLAN, threads=1), probe.SUMMARY)
+    dsc = {(line["kind"], line["level"]): line["dsc"] for line in summary}
+    assert dsc["none", 0] > 0.99
+    assert dsc["bottom_cut", 5] == pytest.approx(dsc["none", 0], abs=0.02)  # by 24 rows: whole pixels
+    assert dsc["noise", 5] < dsc["noise", 1] < dsc["none", 0]
+    assert all(line["cases"] == 2 for line in summary)
+    change = {(line["kind"], line["level"]): line["change"] for line in summary}
+    assert change["noise", 5] == pytest.approx(dsc["noise", 5] - dsc["none", 0], abs=1e-5)
+
+
+def test_every_model_sees_the_same_scans_and_a_second_call_predicts_nothing(run, data, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    other = put_grey_model(run_of(tmp_path, "twin"), holdout("Case1", "Case2"))
+    robustness([run, other], data, out, plan=PLAN, threads=1)
+    lines = read_csv(out / "robustness.csv", probe.COLUMNS)
+    scores = {row: [x["dsc"] for x in lines if x["row"] == row] for row in ("cafr_net", "twin")}
+    assert scores["cafr_net"] == scores["twin"]
+    monkeypatch.setattr(probe, "load_model", None)
+    robustness([run, other], data, out, plan=PLAN, threads=1)
+    with pytest.raises(TypeError):  # another plan is not what is on disk
+        robustness([run], data, out, plan=Plan(kinds=("noise",), levels=(1,)), threads=1)
+
+
+def test_a_scan_that_fails_is_counted_beside_the_mean():
+    base = {"row": "a", "fold": 0, "seed": 0, "dsc_after_shift": 0.5, "levels_right": 1.0}
+    clean = {**base, "kind": "none", "level": 0, "strength": 0.0}
+    noisy = {**base, "kind": "noise", "level": 1, "strength": 0.02}
+    rows = [
+        {**clean, "case": "x", "dsc": 0.8},
+        {**clean, "case": "y", "dsc": 0.6},
+        {**noisy, "case": "x", "dsc": 0.5},
+        {**noisy, "case": "y", "dsc": None, "reason": "broken"},
+    ]
+    line = summarise(rows, np.random.default_rng(0))[1]
+    assert (line["cases"], line["failed"], line["dsc"]) == (1, 1, 0.5)
+    assert line["change"] == pytest.approx(-0.3)  # of the case that has both
+    assert line["reason"] == "too few cases"
+
+
+def test_seeds_of_a_case_are_averaged():
+    base = {"row": "a", "fold": 0, "kind": "none", "level": 0, "strength": 0.0, "case": "x"}
+    base |= {"dsc_after_shift": 1.0, "levels_right": 1.0}
+    rows = [{**base, "seed": s, "dsc": d} for s, d in ((0, 0.4), (1, 0.8))]
+    (line,) = summarise(rows, np.random.default_rng(0))
+    assert (line["cases"], line["dsc"]) == (1, pytest.approx(0.6))
+
+
+def test_what_a_cut_halves_is_no_question_any_more(data):
+    case = open_dataset(data).by_id["Case1"]
+    scan = case.read()
+    truth = case.read_truth(scan)
+    # rows of L5 (id 2): 3 + 4 * 8 = 35 to 38; of the disc below (id 11): 39 to 42
+    kept = scan.frame.to_sagittal(cut_truth(truth, case.sets, scan.frame, slice(0, 36)))
+    assert kept.shape[1] == 36
+    assert not (kept == 2).any()  # one row of four is left
+    assert (kept[:, 35] == UNKNOWN).any()
+    assert (kept == 12).any()
+    half = scan.frame.to_sagittal(cut_truth(truth, case.sets, scan.frame, slice(0, 37)))
+    assert (half == 2).any()  # two of four: half is enough
+
+
+def test_background_is_never_made_unknown():
+    truth = np.zeros((2, 4, 4), np.uint8)
+
+    class Frame:
+        to_sagittal = staticmethod(lambda a: a)
+        to_array = staticmethod(lambda a: a)
+
+    assert not cut_truth(truth, ValueSets.identity(), Frame(), slice(0, 1)).any()
+
+
+def test_runs_of_two_splits_are_not_compared(run, data, tmp_path):
+    other = put_grey_model(run_of(tmp_path, "other"), holdout("Case1"))
+    with pytest.raises(UsageError, match="different splits"):
+        robustness([run, other], data, tmp_path / "out", plan=PLAN)
+
+
+def test_wrong_plans_and_folders(data, tmp_path):
+    with pytest.raises(UsageError, match="no trained runs"):
+        robustness([], data, tmp_path)
+    with pytest.raises(UsageError, match="strengths"):
+        Plan(levels=(6,))
+    with pytest.raises(UsageError, match="'blur'"):
+        Plan(kinds=("blur",))
+    empty = run_of(tmp_path, "empty")
+    put_config(empty, holdout("Case1"))
+    empty.config.write_text("nothing: here\n")
+    with pytest.raises(UsageError, match="not a run folder"):
+        robustness([empty], data, tmp_path)
