@@ -11,10 +11,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...errors import CAFRNetError, Interrupted, UsageError, nearest
 from ...files import write_text
+from ..fit import fit
 from ..job import Job
+from ..score import make_thresholds, score
 
 #: "local" runs one job after the other, or several processes; "ray" asks Ray Tune.
 ENGINES = ("local", "ray")
@@ -62,6 +65,21 @@ class Clock:
         return self.deadline is not None and time.time() >= self.deadline
 
 
+@dataclass(frozen=True)
+class Stages:
+    """What is done for a job; each looks at the folder first and says whether there was anything to do.
+
+    Attributes:
+        prepare: once for all jobs: (dataset, file of the thresholds).
+        fit: trains. score: predicts and scores.
+    """
+
+    prepare: Callable[[Path, Path], object] = make_thresholds
+    fit: Callable[[Job], bool] = fit
+    score: Callable[[Job], bool] = score
+
+
+#: Why a job was not started.
 LATE = "the time limit came first; the same command goes on with it"
 
 
@@ -73,6 +91,7 @@ def run_jobs(
     clock: Clock | None = None,
     progress: Progress | None = None,
     ray_address: str | None = None,
+    stages: Stages | None = None,
 ) -> list[Outcome]:
     """Run jobs; one that fails never stops the others.
 
@@ -83,6 +102,7 @@ def run_jobs(
         clock: after which nothing new is started; what runs is finished.
         progress: called after each job.
         ray_address: of a cluster, for the engine ``ray``; a local one is started without it.
+        stages: what is done for a job.
 
     Returns:
         One outcome per job, in their order.
@@ -95,18 +115,20 @@ def run_jobs(
         raise UsageError(f"no engine {engine!r}{nearest(engine, ENGINES)}")
     if workers < 1:
         raise UsageError(f"{workers} jobs at a time came, at least 1 was expected")
-    clock, progress = clock or Clock(), progress or (lambda *_: None)
+    clock, progress, stages = clock or Clock(), progress or (lambda *_: None), stages or Stages()
+    if not jobs:
+        return []
     if engine == "ray":
         from .ray import run_ray
 
-        return run_ray(jobs, workers, clock, progress, ray_address)
+        return run_ray(jobs, workers, clock, progress, stages, ray_address)
     if workers > 1:
         from .processes import run_processes
 
-        return run_processes(jobs, workers, clock, progress)
+        return run_processes(jobs, workers, clock, progress, stages)
     from .sequential import run_sequentially
 
-    return run_sequentially(jobs, clock, progress)
+    return run_sequentially(jobs, clock, progress, stages)
 
 
 def attempt(job: Job, stage: Callable[[Job], bool]) -> Outcome:
@@ -125,6 +147,14 @@ def attempt(job: Job, stage: Callable[[Job], bool]) -> Outcome:
         write_text(trace, traceback.format_exc())
         message = reason if known else f"{type(error).__name__}: {reason} (trace in {trace})"
         return Outcome(job, "failed", message, time.perf_counter() - began)
+
+
+def attempt_job(job: Job, clock: Clock, stages: Stages) -> Outcome:
+    """Run both stages of a job, unless it is too late to begin."""
+    if clock.over and not job.run.trained:
+        return Outcome(job, "not started", LATE)
+    fitted = attempt(job, stages.fit)
+    return fitted if fitted.status == "failed" else together(fitted, attempt(job, stages.score))
 
 
 def together(fitted: Outcome, scored: Outcome) -> Outcome:

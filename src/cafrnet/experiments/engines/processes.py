@@ -16,21 +16,19 @@ from dataclasses import replace
 from typing import Any
 
 from ...errors import Interrupted
-from ..fit import fit
 from ..job import Job
-from ..score import make_thresholds, score
-from . import LATE, Clock, Outcome, Progress, attempt, together
+from . import LATE, Clock, Outcome, Progress, Stages, attempt, together
 
 
-def run_processes(jobs: Sequence[Job], workers: int, clock: Clock, progress: Progress) -> list[Outcome]:
+def run_processes(
+    jobs: Sequence[Job], workers: int, clock: Clock, progress: Progress, stages: Stages
+) -> list[Outcome]:
     """Run jobs; see :func:`cafrnet.experiments.engines.run_jobs`.
 
     A worker that dies (killed for memory, say) takes its pool with it. What ran there is tried again one by
     one, so that the guilty job is known; it fails, the others are done.
     """
-    if not jobs:
-        return []
-    return _Run(jobs, workers, clock, progress).run()
+    return _Run(jobs, workers, clock, progress, stages).run()
 
 
 class _Pool:
@@ -46,13 +44,17 @@ class _Pool:
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(self.workers, context, initializer=_start, initargs=(self.threads,))
 
-    def submit(self, stage: Callable[[Job], Outcome], job: Job) -> None:
+    def call(self, work: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Hand work to a process."""
         try:
-            future = self._executor.submit(stage, job)
+            return self._executor.submit(work, *args)
         except BrokenProcessPool:
             self.renew()
-            future = self._executor.submit(stage, job)
-        self.running[future] = job
+            return self._executor.submit(work, *args)
+
+    def submit(self, stage: Callable[[Job], bool], job: Job) -> None:
+        """Run one stage of a job."""
+        self.running[self.call(attempt, job, stage)] = job
 
     def renew(self) -> None:
         self.broken = False
@@ -66,11 +68,13 @@ class _Pool:
 class _Run:
     """The state of one call."""
 
-    def __init__(self, jobs: Sequence[Job], workers: int, clock: Clock, progress: Progress) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], workers: int, clock: Clock, progress: Progress, stages: Stages
+    ) -> None:
         cores = os.cpu_count() or 1
         self.threads = max(1, cores // workers)
         self.jobs = [replace(j, threads=j.threads or self.threads) for j in jobs]
-        self.clock, self.progress = clock, progress
+        self.clock, self.progress, self.stages = clock, progress, stages
         self.pools = {"fit": _Pool(workers, self.threads), "score": _Pool(workers, self.threads)}
         self.queues: dict[str, deque[Job]] = {"fit": deque(self.jobs), "score": deque()}
         self.suspects: dict[str, deque[Job]] = {"fit": deque(), "score": deque()}
@@ -79,8 +83,9 @@ class _Run:
 
     def run(self) -> list[Outcome]:
         try:
-            ready: Future[Any] | None = self.pools["score"]._executor.submit(
-                make_thresholds, self.jobs[0].data, self.jobs[0].thresholds
+            first = self.jobs[0]
+            ready: Future[Any] | None = self.pools["score"].call(
+                self.stages.prepare, first.data, first.thresholds
             )
             while len(self.outcomes) < len(self.jobs):
                 if ready is not None and ready.done():
@@ -97,7 +102,7 @@ class _Run:
                     self._collect(stage)
         except KeyboardInterrupt as stop:
             done = len(self.outcomes)
-            raise Interrupted(f"{done} of {len(self.jobs)} runs were dealt with; {stop}") from stop
+            raise Interrupted(f"{done} of {len(self.jobs)} runs were dealt with. {stop}".strip()) from stop
         finally:
             for pool in self.pools.values():
                 pool.close()
@@ -106,7 +111,7 @@ class _Run:
     def _start(self, stage: str) -> None:
         """Fill the pool; a suspect runs alone."""
         pool, queue, suspects = self.pools[stage], self.queues[stage], self.suspects[stage]
-        work = _fit if stage == "fit" else _score
+        work = self.stages.fit if stage == "fit" else self.stages.score
         if suspects:
             if not pool.running:
                 pool.submit(work, suspects[0])
@@ -158,11 +163,3 @@ def _start(threads: int) -> None:
 
     torch.set_num_threads(threads)
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
-
-
-def _fit(job: Job) -> Outcome:
-    return attempt(job, fit)
-
-
-def _score(job: Job) -> Outcome:
-    return attempt(job, score)
