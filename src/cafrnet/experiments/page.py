@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,30 @@ from .tables.table import Nothing, Table
 _KINDS = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
-def write_page(
-    folder: Folder,
-    tables: Sequence[Table],
-    figures: Mapping[Path, str],
-    manifest: Mapping[str, Any],
-    problems: Sequence[str],
-    partial: str = "",
-) -> None:
+@dataclass
+class Written:
+    """What was written.
+
+    Attributes:
+        tables: in the order of the page.
+        figures: path -> caption.
+        problems: what could not be used or made, a line each.
+        notes: what there is nothing to show of, a line each; no failure.
+    """
+
+    tables: list[Table] = field(default_factory=list)
+    figures: dict[Path, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def write_page(folder: Folder, written: Written, manifest: Mapping[str, Any], partial: str = "") -> None:
     """Write ``index.html``; every text is escaped, every figure is inside the file.
 
     Args:
         folder: of the reproduction.
-        tables: in order.
-        figures: path -> caption, in order.
+        written: what there is to show; problems stand at the top.
         manifest: shown at the end.
-        problems: what could not be used or made; shown at the top.
         partial: why not everything is there; shown at the top.
 
     Raises:
@@ -50,9 +59,10 @@ def write_page(
             about=f"{what}; budget '{manifest['budget']['name']}', {manifest['budget']['steps']} steps, "
             f"{data['cases']} cases, cafrnet {manifest['cafrnet']}.",
             partial=f"Partial: {partial}." if partial else "",
-            problems=list(problems),
-            tables=[_table(table) for table in tables],
-            figures=[_figure(path, caption) for path, caption in figures.items()],
+            problems=written.problems,
+            notes=written.notes,
+            tables=[_table(table) for table in written.tables],
+            figures=[_figure(path, caption) for path, caption in written.figures.items()],
             manifest=json.dumps(manifest, indent=2),
         ),
     )

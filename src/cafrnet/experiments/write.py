@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial as partial_of
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from .collect import from_outside, gather
 from .cost import measure
 from .engines import LATE, Clock, Outcome
 from .external import external as external_table
+from .figures.drawing import NothingToShow
 from .figures.subject import Made, Subject
 from .job import Plan
 from .layout import Folder
-from .page import write_page
+from .page import Written, write_page
 from .parts import draw_sensitivity, makers
 from .protocol import Budget
 from .rows import REFERENCE, Row
@@ -29,7 +30,6 @@ from .tables.comparison import all_pairs, comparison
 from .tables.context import Context
 from .tables.sensitivity import sensitivity
 from .tables.structures import by_region, by_structure, shapes
-from .tables.table import Table
 
 
 @dataclass(frozen=True)
@@ -69,21 +69,6 @@ class Work:
         return gather(rows, folds, self.jobs, self.split, problems)
 
 
-@dataclass
-class Written:
-    """What was written.
-
-    Attributes:
-        tables: in the order of the page.
-        figures: path -> caption.
-        problems: what could not be used or made, a line each.
-    """
-
-    tables: list[Table] = field(default_factory=list)
-    figures: dict[Path, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-
 def write_all(
     work: Work,
     outcomes: Sequence[Outcome],
@@ -120,7 +105,7 @@ def write_all(
         _draw(part, work, written, threads)
     for table in written.tables:
         table.write(work.folder.tables)
-    write_page(work.folder, written.tables, written.figures, work.manifest, written.problems, partial)
+    write_page(work.folder, written, work.manifest, partial)
     return written
 
 
@@ -180,6 +165,8 @@ def _external(work: Work, written: Written, path: Path, partial: str) -> None:
 def _attempt(part: str, make: Callable[[], None], written: Written) -> None:
     try:
         make()
+    except NothingToShow as nothing:
+        written.notes.append(f"{part}: {nothing}")
     except CAFRNetError as error:
         written.problems.append(f"{part}: {error}")
 

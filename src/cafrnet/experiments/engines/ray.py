@@ -76,7 +76,7 @@ def _run(
                 callbacks=[_watcher(jobs, progress)],
             ),
         ).fit()
-        of_job = {result.config["job"]: result for result in results if result.config}
+        of_job = {(results[k].config or {})["job"]: results[k] for k in range(len(results))}
         return [_outcome(job, of_job[number]) for number, job in enumerate(jobs)]
 
 

@@ -10,7 +10,7 @@ from ...evaluation.scores import METRICS
 from ...labels import TABLE
 from ..layout import RunFolder
 from ..probes.tables import read_csv
-from .drawing import Drawn, canvas, colour_of, save
+from .drawing import Drawn, NothingToShow, canvas, colour_of, save
 
 #: A structure that fewer than this share of the cases hold is rare: its box says little, so it stands apart.
 COMMON_SHARE = 0.5
@@ -34,7 +34,7 @@ def per_class_boxes(rows: Mapping[str, Sequence[RunFolder]], path: Path, *, metr
         raise UsageError(f"no metric {metric!r}{nearest(metric, METRICS)}")
     scores = {row: class_scores([run.cases for run in runs], metric) for row, runs in rows.items() if runs}
     if not any(scores.values()):
-        raise UsageError("no scores came; finish some runs first")
+        raise NothingToShow(f"no structure of any case has {metric}; were the models trained long enough?")
     common, rare = split_by_frequency(scores)
     sides = [(title, ids) for title, ids in (("common structures", common), ("rare structures", rare)) if ids]
     figure = canvas(2 + 0.22 * len(scores) * (len(common) + len(rare)) + 1.2 * len(sides), 4)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import MissingExtraError
+from ...errors import MissingExtraError, UsageError
 from ...files import whole_file, write_text
 from ...labels import TABLE
 
@@ -22,6 +22,10 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#7
 #: Opacity of labels over a scan.
 OPACITY = 0.4
 DPI = 150
+
+
+class NothingToShow(UsageError):
+    """The runs are there and hold nothing to draw: models that found nothing, or that never differ."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import UsageError
 from ...labels import TABLE
 from ..layout import RunFolder
 from ..probes.attention import attention_maps, ratios
 from ..probes.networks import cases_of, load_network, model_grid
 from ..probes.runs import test_cases
 from ..probes.tables import read_csv
-from .drawing import Drawn, canvas, paint, save
+from .drawing import Drawn, NothingToShow, canvas, paint, save
 
 
 def attention_pictures(run: RunFolder, data: str | Path, path: Path, *, cases: int = 3) -> Drawn:
@@ -71,7 +70,7 @@ def embedding_plane(points: Path, separations: Path, path: Path) -> Drawn:
     lines = read_csv(points, ("row", "fold", "seed", "id", "x", "y"))
     numbers = read_csv(separations, ("row", "fold", "seed", "between_to_within", "silhouette"))
     if not lines:
-        raise UsageError(f"{points} holds no point; there were too few cells")
+        raise NothingToShow(f"{points} holds no point; there were too few cells")
     first = {line["row"]: (line["fold"], line["seed"]) for line in reversed(lines)}
     first = {row: first[row] for row in dict.fromkeys(line["row"] for line in lines)}
     figure = canvas(3.4 * len(first), 3.9)

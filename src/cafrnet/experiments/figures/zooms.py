@@ -12,7 +12,7 @@ from ...errors import UsageError
 from ...evaluation.sets import annotated
 from ...evaluation.signal import Thresholds
 from .disagreement import NEIGHBOURHOOD_MM, REGIONS, WINDOW_MM, Window, choose, region_masks
-from .drawing import Drawn, canvas, paint, save
+from .drawing import Drawn, NothingToShow, canvas, paint, save
 from .views import Predictions, View, only_structures, read_view
 
 
@@ -55,7 +55,9 @@ def zooms(
 
     chosen = choose(views(), reference, list(REGIONS) if regions else [], rows)
     if not chosen:
-        raise UsageError("the models never differ near a structure of the truth: there is nothing to zoom at")
+        raise NothingToShow(
+            "the models never differ near a structure of the truth: there is nothing to zoom at"
+        )
     figure = canvas(1.35 * (len(predictions) + 2), 1.75 * len(chosen))
     grid = figure.subplots(len(chosen), len(predictions) + 2, squeeze=False)
     shown = {v.id: v for v in (read_view(dataset.by_id[i], predictions) for i in {w.case for w in chosen})}
