@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...evaluation.statistics import bootstrap_interval
+from ...evaluation.statistics import Comparison, bootstrap_interval
 from ..pairs import SEED, against, seed_noise
 from ..rows import Row
 from ..scores import RowScores, common_cases
@@ -16,20 +16,25 @@ from .table import Cell, Column, Nothing, Ranged, Table, spread
 
 COLUMNS = (
     Column("model", "Model"),
-    *(Column(key, label, digits, scale) for key, (label, digits, scale) in METRICS.items()),
-    Column("seed_sd", "SD over seeds, DSC (points)", 2, 100.0),
-    Column("levels_right", "levels right (%)", 1, 100.0),
+    Column("dsc", "DSC (%)", 2, 100.0),
+    Column("paper_dsc", "paper: DSC (%)", 2),
+    Column("hd_mm", "HD (mm)", 2),
+    Column("paper_hd", "paper: HD (mm)", 2),
+    Column("hd95_mm", "HD95 (mm)", 2),
+    Column("iou", "mIoU (%)", 2, 100.0),
+    Column("paper_miou", "paper: mIoU (%)", 2),
     Column("difference", "full minus it, DSC (points)", 2, 100.0),
+    Column("noise", "seed noise of it (points)", 2, 100.0),
     Column("p_holm", "p (Wilcoxon, Holm)", 4),
     Column("effect", "rank-biserial", 2),
+    Column("reading", "reading"),
+    Column("seed_sd", "SD over seeds, DSC (points)", 2, 100.0),
+    Column("levels_right", "levels right (%)", 1, 100.0),
     Column("minutes", "training minutes", 1),
     Column("ms_per_step", "ms per step", 1),
     Column("gpu_mb", "GPU MB", 0),
     Column("process_mb", "process MB", 0),
     Column("converged", "converged"),
-    Column("paper_dsc", "paper DSC (%)", 2),
-    Column("paper_hd", "paper HD (mm)", 2),
-    Column("paper_miou", "paper mIoU (%)", 2),
 )
 #: In the order of ``TABLE4``: which of the two each row has.
 BASELINE, LAFR, CLR, FULL = range(4)
@@ -47,6 +52,7 @@ def ablation(rows: Sequence[Row], scores: Mapping[str, RowScores], context: Cont
     full = scores.get(rows[FULL].name)
     others = [scores[r.name] for r in rows[:FULL] if r.name in scores]
     tested = against(full, others, "dsc") if full else {}
+    noise = seed_noise(there, "dsc")
     lines = []
     for row in rows:
         line: dict[str, Cell] = {"model": row.label}
@@ -56,14 +62,18 @@ def ablation(rows: Sequence[Row], scores: Mapping[str, RowScores], context: Cont
             lines.append({**line, **{c: Nothing(NOT_RUN) for c in (*METRICS, "difference", "p_holm")}})
             continue
         line |= _scores(scores[row.name])
-        reference = row.name == rows[FULL].name
-        lines.append(
-            {**line, **({"difference": "reference"} if reference else pair_cells(tested.get(row.name)))}
-        )
+        if row.name == rows[FULL].name:
+            lines.append({**line, "difference": "reference"})
+            continue
+        pair = tested.get(row.name)
+        lines.append({**line, **pair_cells(pair), **_noise(pair, noise, there)})
     caption = (
         f"{context.caption()} {PROTOCOL} All four rows see the same steps, views and batches. Training "
         "minutes "
-        "are those of the steps, a mean over runs; memory is the peak of a run. The paper's columns are "
+        "are those of the steps, a mean over runs; seed noise of a difference is s sqrt(2 / seeds), s the "
+        "standard "
+        "deviation of a row's mean from seed to seed, pooled over the rows; memory is the peak of a run. The "
+        "paper's columns are "
         "printed "
         "as they stand there."
     )
@@ -85,6 +95,21 @@ def _scores(scores: RowScores) -> dict[str, Cell]:
         "seed_sd": Nothing("one seed: unknown") if noise is None else noise,
         "converged": scores.doubt or "yes",
         **{key: _of_fits(scores, key) for key in ("minutes", "ms_per_step", "gpu_mb", "process_mb")},
+    }
+
+
+def _noise(pair: Comparison | None, noise: float | None, rows: Sequence[RowScores]) -> dict[str, Cell]:
+    """Return the seed noise of a difference of two rows, and what the difference means beside it."""
+    if noise is None:
+        return {"noise": Nothing("one seed: unknown"), "reading": Nothing("seed noise unknown")}
+    of_difference = noise * (2 / min(len(row.seeds) for row in rows)) ** 0.5
+    if pair is None or pair.mean_difference is None:
+        return {"noise": of_difference}
+    small = abs(pair.mean_difference) < of_difference
+    reading = "smaller than seed noise" if small else "larger than seed noise"
+    return {
+        "noise": of_difference,
+        "reading": Nothing(f"no claim: {pair.reason}") if pair.reason else reading,
     }
 
 
