@@ -69,5 +69,5 @@ def test_the_boxes(tmp_path):
     drawn_well(per_class_boxes(rows, tmp_path / "h.png", metric="hd95_mm"), "hd95_mm per structure")
     with pytest.raises(UsageError, match="'dice'"):
         per_class_boxes(rows, tmp_path / "b.png", metric="dice")
-    with pytest.raises(UsageError, match="no scores"):
+    with pytest.raises(UsageError, match="no structure of any case"):
         per_class_boxes({"a": []}, tmp_path / "b.png")

@@ -12,7 +12,7 @@ from cafrnet.experiments.figures.robustness import robustness_curves
 from cafrnet.experiments.figures.sensitivity import Setting, sensitivity
 from cafrnet.experiments.probes import embeddings
 from cafrnet.experiments.probes import learning_curve as curve
-from cafrnet.experiments.probes import robustness as robust
+from cafrnet.experiments.probes import robustness_summary as robust
 
 from ..probes.folders import holdout, put_network, run_of
 from .pictures import drawn_well

@@ -6,7 +6,8 @@ import pytest
 from cafrnet.datasets import open_dataset
 from cafrnet.errors import UsageError
 from cafrnet.experiments.probes import robustness as probe
-from cafrnet.experiments.probes.robustness import Plan, cut_truth, robustness, summarise
+from cafrnet.experiments.probes.robustness import Plan, cut_truth, robustness
+from cafrnet.experiments.probes.robustness_summary import SUMMARY, summarise
 from cafrnet.experiments.probes.tables import read_csv
 from cafrnet.labels import UNKNOWN, ValueSets
 
@@ -27,7 +28,7 @@ def run(tmp_path):
 
 
 def test_noise_harms_a_model_of_grey_values_and_a_cut_does_not(run, data, tmp_path):
-    summary = read_csv(robustness([run], data, tmp_path / "out", plan=PLAN, threads=1), probe.SUMMARY)
+    summary = read_csv(robustness([run], data, tmp_path / "out", plan=PLAN, threads=1), SUMMARY)
     dsc = {(line["kind"], line["level"]): line["dsc"] for line in summary}
     assert dsc["none", 0] > 0.99
     assert dsc["bottom_cut", 5] == pytest.approx(dsc["none", 0], abs=0.02)  # by 24 rows: whole pixels
@@ -48,6 +49,14 @@ def test_every_model_sees_the_same_scans_and_a_second_call_predicts_nothing(run,
     robustness([run, other], data, out, plan=PLAN, threads=1)
     with pytest.raises(TypeError):  # another plan is not what is on disk
         robustness([run], data, out, plan=Plan(kinds=("noise",), levels=(1,)), threads=1)
+
+
+@pytest.mark.slow
+def test_two_at_a_time_give_the_same(run, data, tmp_path):
+    other = put_grey_model(run_of(tmp_path, "twin"), holdout("Case1", "Case2"))
+    alone = robustness([run, other], data, tmp_path / "one", plan=PLAN, threads=1)
+    both = robustness([run, other], data, tmp_path / "two", plan=PLAN, workers=2)
+    assert alone.read_bytes() == both.read_bytes()
 
 
 def test_a_scan_that_fails_is_counted_beside_the_mean():

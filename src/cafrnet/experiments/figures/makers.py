@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...learning.recipes.load import check
 from ..layout import RunFolder
-from ..probes.runs import read_config
+from ..probes.runs import read_config, training_cases
 from .subject import Made, Subject, as_table
 
 #: Where a dataset keeps its radiological gradings.
@@ -26,7 +26,8 @@ def figure_makers(subject: Subject) -> dict[str, Callable[[], Made]]:
         "figure4": lambda: _zooms(subject, subject.comparison, "figure4", regions=True),
         "figure5": lambda: _cases(subject),
         "figure6": lambda: _zooms(subject, subject.ablation, "figure6", regions=False),
-        "per_class": lambda: _boxes(subject),
+        "per_class_dsc": lambda: _boxes(subject, "dsc"),
+        "per_class_hd95": lambda: _boxes(subject, "hd95_mm"),
         "attention": lambda: _attention(subject),
         "embeddings": lambda: _embeddings(subject),
     }
@@ -102,13 +103,11 @@ def _cases(subject: Subject) -> Made:
     return Made([drawn])
 
 
-def _boxes(subject: Subject) -> Made:
+def _boxes(subject: Subject, metric: str) -> Made:
     from .boxes import per_class_boxes
 
     rows = subject.rows(subject.comparison)
-    return Made(
-        [per_class_boxes(rows, subject.picture(f"per_class_{m}"), metric=m) for m in ("dsc", "hd95_mm")]
-    )
+    return Made([per_class_boxes(rows, subject.picture(f"per_class_{metric}"), metric=metric)])
 
 
 def _attention(subject: Subject) -> Made:
@@ -185,7 +184,8 @@ def _robustness(subject: Subject) -> Made:
 
     runs = [run for row_runs in subject.rows(subject.comparison).values() for run in row_runs]
     plan = Plan(levels=subject.levels)
-    table = robustness(runs, subject.data, subject.folder.probes, plan=plan, threads=subject.threads)
+    out, threads, workers = subject.folder.probes, subject.threads, subject.workers
+    table = robustness(runs, subject.data, out, plan=plan, threads=threads, workers=workers)
     drawn = [
         robustness_curves(table, subject.picture(f"robustness_{metric}"), metric=metric)
         for metric in ("dsc", "dsc_after_shift", "levels_right")
@@ -203,6 +203,8 @@ def _learning_curve(subject: Subject) -> Made:
         for row, size in rows.items():
             if found := subject.runs(row):
                 runs[model, size] = found
+        if whole := subject.runs(model):
+            runs[model, training_cases(whole[0])] = whole
     table = learning_curve(runs, subject.folder.probes)
     drawn = draw(table, subject.picture("learning_curve"))
     return Made([drawn], [as_table(table, "learning_curve", "Score against training cases", drawn.caption)])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ...errors import UsageError
 from ..probes.artefacts import ARTEFACTS
-from ..probes.robustness import CLEAN
-from ..probes.robustness import SUMMARY as ROBUSTNESS_COLUMNS
+from ..probes.robustness_summary import CLEAN
+from ..probes.robustness_summary import SUMMARY as ROBUSTNESS_COLUMNS
 from ..probes.tables import read_csv
 from .drawing import Drawn, canvas, colour_of, save
 

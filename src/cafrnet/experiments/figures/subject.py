@@ -44,6 +44,7 @@ class Subject:
         levels: strengths of each artefact, 1 to 5.
         thresholds: of the regions, pooled over all test cases.
         threads: of one inference.
+        workers: runs that robustness tests at a time.
     """
 
     folder: Folder
@@ -56,6 +57,7 @@ class Subject:
     levels: tuple[int, ...] = (1, 2, 3, 4, 5)
     thresholds: Thresholds | None = None
     threads: int | None = None
+    workers: int = 1
 
     @cached_property
     def dataset(self) -> Dataset:

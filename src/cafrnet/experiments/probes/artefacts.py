@@ -60,7 +60,7 @@ def bias_field(box: Box, strength: float) -> np.ndarray:
 
     The field's shape depends on the seed alone, the strength scales its exponent.
     """
-    field = _monai().RandBiasField(degree=3, coeff_range=(-strength, strength), prob=1.0)
+    field = load_monai().RandBiasField(degree=3, coeff_range=(-strength, strength), prob=1.0)
     field.set_random_state(seed=box.seed)
     return _array(field(box.image[None]))[0]
 
@@ -70,7 +70,7 @@ def noise(box: Box, strength: float) -> np.ndarray:
 
     ``strength`` is the standard deviation of each channel over the brightest grey value.
     """
-    rician = _monai().RandRicianNoise(prob=1.0, std=strength, sample_std=False)
+    rician = load_monai().RandRicianNoise(prob=1.0, std=strength, sample_std=False)
     rician.set_random_state(seed=box.seed)
     return _array(rician(box.image))
 
@@ -93,7 +93,7 @@ def ghosting(box: Box, strength: float) -> np.ndarray:
 
 def gamma(box: Box, strength: float) -> np.ndarray:
     """Raise the grey values to a power: the dark tones run together (MONAI)."""
-    return _array(_monai().AdjustContrast(gamma=strength)(box.image))
+    return _array(load_monai().AdjustContrast(gamma=strength)(box.image))
 
 
 def inversion(box: Box, strength: float) -> np.ndarray:
@@ -114,7 +114,7 @@ def resolution(box: Box, strength: float) -> np.ndarray:
     """
     shape = box.image.shape[1:]
     coarse = [max(1, min(n, round(n * s / strength))) for n, s in zip(shape, box.spacing_mm[1:], strict=True)]
-    resize = _monai().Resize
+    resize = load_monai().Resize
     averaged = resize(coarse, mode="area")(box.image)
     return _array(resize(shape, mode="bilinear")(averaged))
 
@@ -202,7 +202,7 @@ def _cut(scan: Scan, rows: slice) -> Scan:
     return Scan(scan.voxels[tuple(index)], affine, source=f"{scan.source}, rows {rows.start}-{rows.stop}")
 
 
-def _monai() -> Any:
+def load_monai() -> Any:
     """Return MONAI's transforms, which take seconds to load.
 
     Raises:

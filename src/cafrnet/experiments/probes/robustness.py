@@ -7,8 +7,11 @@ with ``model.onnx`` through the runtime, and scored by the evaluator on its nati
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +23,23 @@ from ...errors import CAFRNetError, UsageError, nearest
 from ...evaluation import evaluate_arrays
 from ...evaluation.scores import mean_of
 from ...evaluation.sets import HEADLINE
-from ...evaluation.statistics import bootstrap_interval
 from ...evaluation.tables import write_csv
 from ...files import sha256, write_json
 from ...inference import Model, load_model, segment_scan
 from ...labels import UNKNOWN, ValueSets
 from ..layout import RunFolder, read_json
-from .artefacts import ARTEFACTS, degrade, seed_of
+from .artefacts import ARTEFACTS, degrade, load_monai, seed_of
+from .robustness_summary import CLEAN, SUMMARY, summarise
 from .runs import need_one_split, test_cases
 from .tables import read_csv
 
 logger = logging.getLogger(__name__)
 
-#: Column values of the scans as they are.
-CLEAN = "none"
 #: A structure of which a cut leaves less than this share is no fair question: it becomes unknown.
 LEAST_LEFT = 0.5
 COLUMNS = (
     *("row", "fold", "seed", "case", "kind", "level", "strength"),
     *("dsc", "dsc_after_shift", "hd95_mm", "levels_right", "reason"),
-)
-SUMMARY = (
-    *("row", "kind", "level", "strength", "unit", "cases", "dsc", "dsc_sd"),
-    *("dsc_after_shift", "levels_right", "change", "change_low", "change_high", "failed", "reason"),
 )
 
 
@@ -92,7 +89,7 @@ def robustness(
     *,
     plan: Plan | None = None,
     threads: int | None = None,
-    track: Callable[[Sequence[RunFolder]], Iterable[RunFolder]] = iter,
+    workers: int = 1,
 ) -> Path:
     """Test all runs on degraded scans.
 
@@ -103,7 +100,7 @@ def robustness(
             the clean scan with intervals over cases) and ``parts/``, from which an interrupted call goes on.
         plan: what is done; everything if not given.
         threads: of one inference; None takes all cores.
-        track: shows progress over the runs.
+        workers: runs that are tested at a time, each in a process with its share of the cores.
 
     Returns:
         The path of ``robustness_summary.csv``.
@@ -113,12 +110,27 @@ def robustness(
     """
     plan = plan or Plan()
     need_one_split(runs)
-    dataset, rows = open_dataset(data), []
-    for run in track(runs):
-        rows += robustness_of(run, dataset, out, plan, threads=threads)
+    dataset = open_dataset(data)
+    if workers > 1:
+        load_monai()  # what is missing is said here, not in a process
+        _in_processes(runs, data, out, plan, workers)
+    rows = [row for run in runs for row in robustness_of(run, dataset, out, plan, threads=threads)]
     write_csv(out / "robustness.csv", COLUMNS, rows)
     write_csv(out / "robustness_summary.csv", SUMMARY, summarise(rows, np.random.default_rng(plan.seed)))
     return out / "robustness_summary.csv"
+
+
+def _in_processes(runs: Sequence[RunFolder], data: str | Path, out: Path, plan: Plan, workers: int) -> None:
+    """Write the parts of several runs at a time; an error of one stops the others once they are done."""
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        waiting = [pool.submit(_write_part, run, str(data), out, plan, threads) for run in runs]
+        for one in waiting:
+            one.result()
+
+
+def _write_part(run: RunFolder, data: str, out: Path, plan: Plan, threads: int) -> None:
+    robustness_of(run, open_dataset(data), out, plan, threads=threads)
 
 
 def robustness_of(
@@ -201,49 +213,3 @@ def cut_truth(truth: np.ndarray, sets: ValueSets, frame: Any, rows: slice) -> np
         if ids[0] not in (0, UNKNOWN) and 0 < after[value] < LEAST_LEFT * before[value]:
             kept[kept == value] = UNKNOWN
     return np.ascontiguousarray(frame.to_array(kept))
-
-
-def summarise(rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Return mean scores per row, kind and level, and the mean change from the clean scans.
-
-    Seeds of a case are averaged first. A change is over the cases that have both scores; its interval is a
-    bootstrap one over cases. Failed scans are counted beside the mean, never in it.
-    """
-    summary = []
-    for name in dict.fromkeys(r["row"] for r in rows):
-        own = [r for r in rows if r["row"] == name]
-        clean = _by_case(own, CLEAN, 0)
-        for kind, level, strength in dict.fromkeys((r["kind"], r["level"], r["strength"]) for r in own):
-            scores = _by_case(own, kind, level)
-            beside = {m: _by_case(own, kind, level, m) for m in ("dsc_after_shift", "levels_right")}
-            values = np.array(list(scores.values()))
-            changes = np.array([scores[c] - clean[c] for c in scores if c in clean])
-            interval = bootstrap_interval(changes, rng)
-            failed = sum(r["dsc"] is None for r in own if (r["kind"], r["level"]) == (kind, level))
-            summary.append(
-                {
-                    **{"row": name, "kind": kind, "level": int(level), "strength": strength},
-                    "unit": ARTEFACTS[kind].unit if kind in ARTEFACTS else "",
-                    "cases": len(values),
-                    "dsc": float(values.mean()) if len(values) else None,
-                    "dsc_sd": float(values.std(ddof=1)) if len(values) > 1 else None,
-                    **{m: float(np.mean(list(v.values()))) if v else None for m, v in beside.items()},
-                    "change": float(changes.mean()) if len(changes) else None,
-                    "change_low": interval.low,
-                    "change_high": interval.high,
-                    "failed": failed,
-                    "reason": interval.reason,
-                }
-            )
-    return summary
-
-
-def _by_case(
-    rows: Sequence[Mapping[str, Any]], kind: str, level: float, metric: str = "dsc"
-) -> dict[str, float]:
-    """Return case -> score at one kind and level, seeds averaged; cases without a score are left out."""
-    at = [r for r in rows if r["kind"] == kind and r["level"] == level]
-    scores: dict[str, list[float]] = {}
-    for row in at:
-        scores.setdefault(row["case"], []).append(row[metric])
-    return {case: float(np.mean(values)) for case, values in scores.items() if None not in values}

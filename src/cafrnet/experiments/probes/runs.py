@@ -22,6 +22,11 @@ def test_cases(run: RunFolder) -> tuple[str, ...]:
     return tuple(Split.load(run.split).parts(read_config(run.path).get("fold"))["test"])
 
 
+def training_cases(run: RunFolder) -> int:
+    """Return how many cases a run was trained on."""
+    return len(Split.load(run.split).parts(read_config(run.path).get("fold"))["train"])
+
+
 def need_one_split(runs: Sequence[RunFolder]) -> None:
     """Raise UsageError unless there are runs, all trained on one split.
 
