@@ -94,7 +94,7 @@ def gain(models: list[str], cases: list[Case], args: argparse.Namespace) -> list
             found = segment_scan(scan, model)
             seconds += time.perf_counter() - began
             score = evaluate_arrays(truth, found.labels, scan.spacing_mm, sets=case.sets)
-            dice.append(score.dsc)
+            dice.append(score.mean("dsc"))
             right += not compare(found, truth, case.sets, case.id, "as it is").wrong
         rows.append([name, round(100 * float(np.mean(dice)), 2), f"{right} of {len(cases)}",
                      round(seconds / len(cases), 2)])  # fmt: skip

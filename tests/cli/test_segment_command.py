@@ -46,7 +46,9 @@ def test_results_on_stdout_progress_on_stderr(run, tmp_path):
     out = tmp_path / "out"
     code, printed, progress = run(tmp_path / "in")
     assert (code, printed) == (0, [str(out / "a_seg.nii.gz"), str(out / "b_seg.nii.gz")])
-    told = [line.split(",")[0].split(maxsplit=1) for line in progress]  # in the order in which they end
+    told = [
+        line.split(",")[0].split(" (")[0].split(maxsplit=1) for line in progress
+    ]  # in the order in which they end
     assert [number for number, _ in told] == ["[1/2]", "[2/2]"]
     assert sorted(what for _, what in told) == [f"done: {out / f'{n}_seg.nii.gz'}" for n in "ab"]
     assert run(tmp_path / "in", "-q") == (0, printed, [])  # skipped, and silent about it
@@ -281,3 +283,17 @@ def test_ctrl_c_ends_in_one_line_and_leaves_whole_results(started):
     assert errors == said + "others\n"
     assert len(list(out.glob("*.json"))) == len(list(out.glob("*_seg.nii.gz"))) < 40
     assert not [p for p in out.iterdir() if p.name.startswith(".")]
+
+
+def test_the_verdict_stands_in_the_record_on_stderr_and_in_the_json(grey_model, tmp_path, capsys):
+    scan, out = write_stairs(tmp_path / "a.nii.gz"), tmp_path / "out"
+    words = ["segment", str(scan), "-o", str(out), "--model", str(grey_model), "--json"]
+    for again in range(2):
+        assert main(words) == 0
+        shown = capsys.readouterr()
+        (row,) = json.loads(shown.out)["cases"]
+        record = json.loads((out / "a.json").read_text())
+        assert row["status"] == ("skipped" if again else "done")
+        assert row["triage"] == record["triage"] == "review"  # a model that was never calibrated
+        assert row["reasons"] == record["reasons"]
+        assert f"(review: {row['reasons'][0]})" in shown.err

@@ -102,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
                 "status": o.status,
                 "labels": str(o.job.labels) if o.status in ("done", "skipped") else None,
                 "message": o.message,
+                **_triage(o),
             }
             for o in outcomes
         ]
@@ -130,6 +131,9 @@ def _segment(
     def told(number: int, count: int, outcome: Outcome) -> None:
         if count > 1 or outcome.status != "failed":
             text = outcome.message if outcome.status == "failed" else str(outcome.job.labels)
+            said = _triage(outcome)
+            if said["triage"] not in (None, "pass"):
+                text += f" ({said['triage']}: {said['reasons'][0]})"
             progress.line(number, count, outcome, text)
 
     options = {
@@ -153,6 +157,15 @@ def _segment(
 
     del model  # it was a check; every worker loads its own
     return segment_on_ray(jobs, load, on_ray, at_once=1 if args.at_once is None else args.at_once, **options)
+
+
+def _triage(outcome: Outcome) -> dict[str, Any]:
+    """Return what the record of a finished case says about triage; None for any other."""
+    from ..inference.record import read_record
+
+    done = outcome.status in ("done", "skipped")
+    record = (read_record(outcome.job.record) if done else None) or {}
+    return {"triage": record.get("triage"), "reasons": record.get("reasons", [])}
 
 
 def _load(models: list[str], compute: dict[str, Any], tta: bool, without: list[str]) -> Model:
