@@ -135,7 +135,12 @@ def reproduce(
     )
     work = Work(study, jobs, dataset, split, spent, folder, place.data, manifest, clock)
     written = write_all(
-        work, outcomes, threads=options.threads, external=options.external, predictions=options.predictions
+        work,
+        outcomes,
+        threads=options.threads,
+        workers=options.workers,
+        external=options.external,
+        predictions=options.predictions,
     )
     return Result(folder, tuple(outcomes), written)
 

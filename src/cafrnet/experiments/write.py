@@ -74,6 +74,7 @@ def write_all(
     outcomes: Sequence[Outcome],
     *,
     threads: int = 2,
+    workers: int = 1,
     external: Sequence[Path] = (),
     predictions: Mapping[str, Path] | None = None,
 ) -> Written:
@@ -83,6 +84,7 @@ def write_all(
         work: what there is.
         outcomes: of the jobs that were just run.
         threads: of latency and memory.
+        workers: runs that robustness tests at a time.
         external: other datasets to test all models on.
         predictions: name -> label maps from elsewhere.
 
@@ -102,7 +104,7 @@ def write_all(
     for path in external:
         _attempt(f"external {path}", partial_of(_external, work, written, path, partial), written)
     for part in work.study.what:
-        _draw(part, work, written, threads)
+        _draw(part, work, written, threads, workers)
     for table in written.tables:
         table.write(work.folder.tables)
     write_page(work.folder, written, work.manifest, partial)
@@ -122,7 +124,7 @@ def unfinished(work: Work, outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def _draw(part: str, work: Work, written: Written, threads: int) -> None:
+def _draw(part: str, work: Work, written: Written, threads: int, workers: int) -> None:
     """Draw and measure what belongs to a part beside its tables; nothing new after the time limit."""
     study = work.study
     subject = Subject(
@@ -136,6 +138,7 @@ def _draw(part: str, work: Work, written: Written, threads: int) -> None:
         levels=work.budget.strengths,
         thresholds=read_thresholds(work.folder.thresholds) if work.folder.thresholds.is_file() else None,
         threads=threads,
+        workers=workers,
     )
     for name, make in makers(part, subject).items():
         if work.clock.over:
