@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
     make.add_argument("--card", metavar="FILE", required=True, help="YAML: what the card says besides")
     make.add_argument("--name", metavar="NAME", help="instead of the name in FILE")
     make.add_argument("--most-mb", type=float, metavar="MB", help="refuse a larger bundle (default: 40)")
-    make.add_argument("--fixtures", metavar="DIR", help="scans to compare on, instead of seeded phantoms")
+    make.add_argument("--fixtures", metavar="DIR", help="labelled scans to agree on, besides phantoms")
     make.set_defaults(bundle_run=_make, most_mb=40.0)
 
     listing = verbs.add_parser("list", help="the default bundle, and those that were added")
@@ -54,25 +54,20 @@ def run(args: argparse.Namespace) -> int:
 
 def _make(args: argparse.Namespace) -> int:
     from ..bundles.layout import SUMS
-    from ..datasets.layout import volumes
-    from ..errors import MissingExtraError, UsageError
-    from ..scan import read_scan
+    from ..learning.bundling.describe import read_additions
+    from ..learning.bundling.make import make_bundle
 
-    try:
-        from ..learning.bundling import make_bundle
-        from ..learning.bundling.describe import read_additions
-    except ImportError as error:
-        raise MissingExtraError("making bundles", "train") from error
-    scans = None
-    if args.fixtures:
-        scans = [read_scan(path) for path in volumes(Path(args.fixtures))]
-        if not scans:
-            raise UsageError(f"{args.fixtures} holds no scans; a folder of them was expected")
-    additions = read_additions(Path(args.card))
-    most = int(args.most_mb * 1e6)
-    made = make_bundle(args.run, args.output, additions, name=args.name, most_bytes=most, scans=scans)
-    least = min(made.card.raw["weights"]["agreement"].items(), key=lambda pair: pair[1])
-    print(f"agrees with {args.run}: Dice {least[1]:.4f} or more (least: {least[0]})", file=sys.stderr)
+    made = make_bundle(
+        args.run,
+        args.output,
+        read_additions(Path(args.card)),
+        name=args.name,
+        most_bytes=int(args.most_mb * 1e6),
+        fixtures=args.fixtures,
+    )
+    for where, found in made.card.raw["weights"]["agreement"].items():
+        if found["lowest"] is not None:
+            print(f"agrees with {args.run} on {where}: Dice {found['lowest']:.4f} or more", file=sys.stderr)
     print(f"SHA-256 of {SUMS}, for `bundle add`: {made.sha256}", file=sys.stderr)
     print(made.path)
     return 0

@@ -40,7 +40,8 @@ def describe(root: Path, default: Description) -> Description:
 
     ``values`` names what single label values stand for; **a value that it does not name stands for itself**
     (the adapter's default is not mixed in). ``scheme`` takes one of the known schemes as the starting point
-    instead. With neither, the adapter's value sets stay.
+    instead. With neither, the adapter's value sets stay. A dataset that gives itself another name does not
+    inherit the adapter's licence and citation.
 
     Raises:
         UsageError: not a readable YAML mapping, an unknown scheme, or sets that make no sense.
@@ -56,11 +57,13 @@ def describe(root: Path, default: Description) -> Description:
         sets = _sets(raw, default.sets)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+    name = str(raw.get("name", default.name))
+    same = name == default.name  # another dataset in the same layout has its own terms
     return Description(
-        name=str(raw.get("name", default.name)),
+        name=name,
         sets=sets,
-        licence=str(raw.get("licence", default.licence)),
-        citation=str(raw.get("citation", default.citation)),
+        licence=str(raw.get("licence", default.licence if same else "") or ""),
+        citation=str(raw.get("citation", default.citation if same else "") or ""),
     )
 
 

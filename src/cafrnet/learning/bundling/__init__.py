@@ -1,6 +1,5 @@
-"""From a run to a bundle, and from a bundle or a run back to weights that training can start from."""
+"""From a run to a bundle (:mod:`.make`), and from either back to weights (:func:`read_trained`)."""
 
-from .make import make_bundle
 from .trained import Trained, read_trained
 
-__all__ = ["Trained", "make_bundle", "read_trained"]
+__all__ = ["Trained", "read_trained"]

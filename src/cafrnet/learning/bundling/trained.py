@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import yaml
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...bundles import find, open_bundle
 from ...bundles.layout import MODEL, is_bundle
@@ -21,6 +21,7 @@ from ...errors import InputError, UsageError
 from ...files import sha256
 from ..recipes import Recipe
 from ..recipes.load import check
+from ..training.module import network_for
 
 #: What stands before a weight's own name in ``model.onnx``.
 ONNX_PREFIX = "segmenter."
@@ -98,10 +99,30 @@ def _of_bundle(folder: Path, source: str) -> Trained:
         if tensor.name.startswith(ONNX_PREFIX)
     }
     weights.pop(TRAINED, None)
+    weights = _under_all_names(weights, recipe)
     trained = np.zeros(recipe.num_classes, bool)
     trained[meta["cafrnet.trained"]] = True
     left_out = frozenset(bundle.card.raw["weights"]["left_out"])
     return Trained(source, recipe, weights, trained, left_out, bundle.hashes[MODEL])
+
+
+def same_weights(module: nn.Module) -> list[list[str]]:
+    """Return the names of a module's weights, those together that are one and the same tensor."""
+    groups: dict[int, list[str]] = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        groups.setdefault(id(tensor), []).append(name)
+    return list(groups.values())
+
+
+def _under_all_names(weights: dict[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
+    """Repeat weights that a network registers more than once (MONAI's DynUNet does); a file has each once."""
+    with torch.device("meta"):
+        groups = same_weights(network_for(recipe))
+    result = dict(weights)
+    for names in (["network." + name for name in group] for group in groups):
+        if stored := next((name for name in names if name in weights), None):
+            result |= dict.fromkeys(names, weights[stored])
+    return result
 
 
 def _tensor(values: np.ndarray) -> Tensor:

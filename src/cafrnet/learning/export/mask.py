@@ -27,8 +27,13 @@ def drop_mask(proto: Any) -> bool:
     last = next((node for node in graph.node if output.name in node.output), None)
     if last is None or last.op_type != "Where":
         return False
-    constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-    free = [name for name in last.input[1:] if np.size(constants.get(name, [0, 0])) != 1]
+    sizes = {t.name: numpy_helper.to_array(t).size for t in graph.initializer}
+    for node in graph.node:  # what a graph that was not folded works out on the way
+        if node.op_type == "Constant":
+            sizes[node.output[0]] = int(np.prod(node.attribute[0].t.dims))
+        elif node.op_type in ("Cast", "CastLike") and node.input[0] in sizes:
+            sizes[node.output[0]] = sizes[node.input[0]]
+    free = [name for name in last.input[1:] if sizes.get(name) != 1]
     if len(free) != 1:
         return False
     logits = free[0]
@@ -47,9 +52,10 @@ def drop_mask(proto: Any) -> bool:
 
 def _drop_unused(graph: Any, names: list[str]) -> None:
     """Remove what made these values, where nothing else needs them."""
+    asked = {output.name for output in graph.output}
     while names:
         name = names.pop()
-        if any(name in node.input for node in graph.node):
+        if name in asked or any(name in node.input for node in graph.node):
             continue
         for tensor in [t for t in graph.initializer if t.name == name]:
             graph.initializer.remove(tensor)
