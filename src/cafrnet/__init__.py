@@ -1,13 +1,13 @@
 """cafrnet: find, name and measure every vertebra and intervertebral disc in a sagittal spine MRI.
 
-The front door: :func:`segment`, :func:`evaluate`, :func:`evaluate_arrays`, :func:`train`,
+The front door: :func:`segment`, :func:`relabel`, :func:`evaluate`, :func:`evaluate_arrays`, :func:`train`,
 :func:`read_scan` and :func:`load_model`. Everything is imported when it is first used.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,21 @@ if TYPE_CHECKING:
     from .anatomy import NamingOptions
     from .evaluation import CaseScore, Evaluation
     from .inference import Model, Segmentation
+    from .inference.relabel import Relabelled
     from .scan import Scan
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["__version__", "evaluate", "evaluate_arrays", "load_model", "read_scan", "segment", "train"]
+__all__ = [
+    "__version__",
+    "evaluate",
+    "evaluate_arrays",
+    "load_model",
+    "read_scan",
+    "relabel",
+    "segment",
+    "train",
+]
 
 
 def read_scan(path: str | os.PathLike[str], *, series: str = "auto", pixel_mm: float | None = None) -> Scan:
@@ -103,6 +113,57 @@ def segment(
     if postprocessing is not None:
         model = replace(model, postprocessing=postprocessing)
     return segment_scan(scan, with_views(model) if tta else model)
+
+
+def relabel(
+    labels: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    shift: int | None = None,
+    anchors: Mapping[str, Sequence[float]] | None = None,
+    voxel: bool = False,
+    scheme: str | None = None,
+    overwrite: bool = False,
+) -> Relabelled:
+    """Rename all levels of a label map together, without new inference.
+
+    Args:
+        labels: label map; the record and the preview that `segment` left beside it are renewed as well.
+        out: folder, or a name that ends in .nii.gz.
+        shift: levels; +1 is one higher (L5 becomes L4). Either this or ``anchors``.
+        anchors: name of a vertebra or disc -> a point in it, world mm in RAS.
+        voxel: whether the points are array indices from 0.
+        scheme: of the values; None takes that of the record, or else cafrnet's own.
+        overwrite: replace files that are there already.
+
+    Returns:
+        What was done: ``.shift``, ``.lost`` (what left the table and became 255), ``.notes``. For arrays see
+        :func:`cafrnet.anatomy.shift_levels`.
+
+    Raises:
+        cafrnet.errors.InputError: the label map or a point can't be used.
+        cafrnet.errors.UsageError: neither shift nor anchors or both, or no such name.
+
+    Example:
+        >>> import cafrnet
+        >>> cafrnet.relabel("scan_seg.nii.gz", "fixed", shift=+1)  # doctest: +SKIP
+    """
+    from .errors import InputError, UsageError
+    from .inference.relabel import Anchor, relabel_files
+    from .inference.relabel_jobs import plan_relabelling
+
+    points = []
+    for name, point in (anchors or {}).items():
+        if len(point) != 3:
+            raise UsageError(f"{len(point)} numbers came for {name}, three were expected")
+        points.append(Anchor(name, (float(point[0]), float(point[1]), float(point[2])), voxel))
+    jobs = plan_relabelling([labels], out)
+    if len(jobs) > 1:
+        raise UsageError(f"{labels} stands for {len(jobs)} label maps; rename them one by one")
+    (done,) = relabel_files(jobs, shift=shift, anchors=points, labels=scheme, overwrite=overwrite)
+    if done.status == "failed":
+        raise (UsageError if done.usage else InputError)(done.message)
+    return done
 
 
 def evaluate(

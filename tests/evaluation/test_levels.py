@@ -127,11 +127,11 @@ def test_a_shift_of_most_is_corrected_though_it_is_not_a_shift_of_all():
 
 def test_moving_at_the_ends():
     row = np.array([*ids("S", "L5/S", "L5", "L4/L5", "L4", "T10", "T9/T10", "T9"), 0, 20, 21, 255], np.uint8)
-    down = np.array([1, 0, 1, *ids("L5/S", "L5", "L5"), 0, 0, 0, 20, 21, 255], np.uint8)
-    # S stays; the disc below L5/S is background; L5 becomes S; T10 -> T11, T9/T10 -> T10/T11, T9 -> T10
+    down = np.array([1, 255, 255, *ids("L5/S", "L5", "L5"), 0, 0, 0, 20, 21, 255], np.uint8)
+    # S stays; what would lie below L5/S has no name; T10 -> T11, T9/T10 -> T10/T11, T9 -> T10
     down[5:8] = ids("T11", "T10/T11", "T10")
     assert move(row, -1).tolist() == down.tolist()
-    up = [*ids("S", "L4/L5", "L4", "L3/L4", "L3", "T9"), 0, 0, 0, 20, 21, 255]
+    up = [*ids("S", "L4/L5", "L4", "L3/L4", "L3", "T9"), 255, 255, 0, 20, 21, 255]
     assert move(row, 1).tolist() == up
     assert (move(row, 0) == row).all()
 

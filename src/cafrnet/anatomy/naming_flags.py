@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import softmax
 
 from ..labels import TABLE, UNKNOWN
 from .checks import Flag
@@ -18,6 +19,10 @@ from .sequence import Posterior, pitch_of
 SURE = 0.9
 #: The lower part of a column wants other names than the upper part by so many nats: possibly transitional.
 TRANSITIONAL_NATS = 1.5
+#: ... where each part has at least so many structures; none counts more than so many nats.
+LEAST_OF_A_PART, FAR_OFF = 3, 20.0
+#: The network's names fall along the column by more than so many places per place.
+WRONG_WAY = -0.3
 #: A structure whose end lies this near to the end of the picture is cut.
 EDGE_MM = 4.0
 
@@ -56,6 +61,7 @@ def naming_flags(
     return (
         *_sacrum(instances, field),
         *_competing(found),
+        *_upside_down(instances, found),
         *_transitional(instances, ids, found),
         *_gaps(instances, ids, found),
         *_merged(instances, ids),
@@ -86,19 +92,44 @@ def _competing(found: Posterior) -> Iterator[Flag]:
     )
 
 
-def _transitional(instances: Sequence[Instance], ids: Sequence[int], found: Posterior) -> Iterator[Flag]:
-    """Compare with one level more or fewer somewhere along the column."""
-    kept = [(n, p) for n, p in enumerate(found.places) if p is not None and instances[n].kind != "sacrum"]
-    if len(kept) < 4:
+def _upside_down(instances: Sequence[Instance], found: Posterior) -> Iterator[Flag]:
+    """Compare the names that the network gives, on the average, with the places along the column."""
+    own = [
+        (place, 2 * float(softmax(one.evidence.astype(np.float64)) @ np.arange(len(one.evidence))))
+        for one, place in zip(instances, found.places, strict=True)
+        if place is not None and len(one.evidence)
+    ]
+    if len(own) < 4:
         return
-    fits, count = found.emissions, found.emissions.shape[1]
-    own = np.array([fits[n, p - LOWEST] for n, p in kept])
-    for k, what in ((2, "one level fewer"), (-2, "one level more")):
-        moved = np.array([fits[n, p + k - LOWEST] if 0 <= p + k - LOWEST < count else -99.0 for n, p in kept])
-        gain = (np.maximum(moved, -99.0) - own)[::-1].cumsum()[::-1]  # of moving all from here upwards
-        at = int(gain[2:-1].argmax()) + 2 if len(gain) > 3 else 0
-        whole = max(gain[0], 0.0)
-        if gain[at] - whole > TRANSITIONAL_NATS:
+    places, said = np.array(own).T
+    slope = float(np.polyfit(places, said, 1)[0])
+    if slope < WRONG_WAY:
+        yield Flag(
+            "upside down",
+            (),
+            "the names that the network gives run the wrong way, from above downwards: is the up direction "
+            "of the affine right?",
+        )
+
+
+def _transitional(instances: Sequence[Instance], ids: Sequence[int], found: Posterior) -> Iterator[Flag]:
+    """Compare the best whole-column shift with the best two, one level apart, below and above a cut."""
+    kept = [(n, p) for n, p in enumerate(found.places) if p is not None and instances[n].kind != "sacrum"]
+    if len(kept) < 2 * LEAST_OF_A_PART:
+        return
+    count = found.emissions.shape[1]
+    fits = np.full((5, len(kept)), -FAR_OFF)  # [shift, structure]
+    for k, row in enumerate(fits):
+        for m, (n, place) in enumerate(kept):
+            to = place + 2 * (k - 2) - LOWEST
+            row[m] = max(found.emissions[n, to], -FAR_OFF) if 0 <= to < count else -FAR_OFF
+    low = np.cumsum(fits, axis=1)  # of all up to and with each
+    whole = low[:, -1].max()
+    for other, what in ((1, "one level fewer"), (-1, "one level more")):
+        a, b = (slice(0, -1), slice(1, None)) if other > 0 else (slice(1, None), slice(0, -1))
+        pair = low[a] + low[b, -1:] - low[b]
+        at = int(pair.max(axis=0)[LEAST_OF_A_PART - 1 : -LEAST_OF_A_PART].argmax()) + LEAST_OF_A_PART
+        if pair[:, at - 1].max() - whole > TRANSITIONAL_NATS:
             n = kept[at][0]
             yield Flag(
                 "transitional",
@@ -152,12 +183,10 @@ def _spurious(instances: Sequence[Instance], ids: Sequence[int]) -> Iterator[Fla
 def _unnamed(instances: Sequence[Instance], ids: Sequence[int]) -> Iterator[Flag]:
     above = [one.kind for i, one in zip(ids, instances, strict=True) if i == UNKNOWN]
     if above:
-        bodies = above.count("body")
-        yield Flag(
-            "unnamed",
-            (UNKNOWN,),
-            f"{bodies} bodies and {len(above) - bodies} discs lie above T9 and got no name ({UNKNOWN})",
-        )
+        counts = {"body": above.count("body"), "disc": above.count("disc")}
+        plural = {"body": "bodies", "disc": "discs"}
+        words = [f"{n} {kind if n == 1 else plural[kind]}" for kind, n in counts.items() if n]
+        yield Flag("unnamed", (UNKNOWN,), f"{' and '.join(words)} above T9 got no name ({UNKNOWN})")
 
 
 def _edges(instances: Sequence[Instance], ids: Sequence[int], field: Field | None) -> Iterator[Flag]:

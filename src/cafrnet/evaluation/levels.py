@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..anatomy import shift_levels
 from ..labels import TABLE
 
 #: A structure is carried by an id that covers at least this share of it.
@@ -124,20 +125,15 @@ def _mean_dsc(counts: np.ndarray, true: list[int], moved: np.ndarray) -> float:
 def move(ids: np.ndarray, by_levels: int) -> np.ndarray:
     """Rename all bodies and discs of a label map by a number of levels (positive: upwards); uint8.
 
-    A body that would come to lie below L5 becomes S, a disc below L5/S background, and what would lie above
-    the table's highest level background. The sacrum, canal and posterior elements stay what they are.
+    The rule is that of `relabel`, :func:`cafrnet.anatomy.shift_levels`: what would leave the table becomes
+    255, which scores as background.
     """
-    return _moved(by_levels)[ids]
+    return shift_levels(ids, by_levels)[0]
 
 
 def _moved(by_levels: int) -> np.ndarray:
     """Return the table of :func:`move`: old id -> new id, (256,) uint8."""
     table = np.arange(256, dtype=np.uint8)
-    for identity in _NUMBERED:
-        place = _PLACE[identity] + 2 * by_levels
-        if place < 0:
-            below = TABLE.column[0] if identity in TABLE.of_kind("body") else 0
-        else:
-            below = TABLE.column[place] if place < len(TABLE.column) else 0
-        table[identity] = below
+    known = np.array([label.id for label in TABLE], np.uint8)
+    table[known] = move(known, by_levels)
     return table
