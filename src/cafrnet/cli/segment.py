@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -146,7 +147,8 @@ def _segment(
     }
     threads = on_ray.threads if on_ray and args.threads is None else args.threads
     compute = {"threads": threads, "engine": args.engine, "max_memory_mb": args.max_memory}
-    load = partial(_load, args.model, compute, args.tta, args.without)
+    models = [os.path.abspath(m) if on_ray and os.path.exists(m) else m for m in args.model]
+    load = partial(_load, models, compute, args.tta, args.without)
     try:
         model = load()
     except InputError as error:
