@@ -115,7 +115,7 @@ def fit_shapes(structures: Sequence[tuple[Instance, int]]) -> Shapes:
         enough = [n for n, row in enumerate(rows) if len(row) >= ENOUGH]
         if not enough:
             raise UsageError(
-                f"no level of {kind}s has {ENOUGH} structures or more in the training cases: "
+                f"no {kind} level has {ENOUGH} structures or more in the training cases: "
                 "their shapes can't be fitted"
             )
         usual = np.mean([rows[n].var(axis=0, ddof=1) for n in enough], axis=0)

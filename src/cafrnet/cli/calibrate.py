@@ -19,8 +19,9 @@ def add_parser(subparsers: Any) -> None:
         "calibrate",
         help="fit a run's confidence and triage on validation cases",
         description=(
-            "Fits temperatures, predicted Dice and triage thresholds on the validation cases of a split, "
-            "stores them in RUN/model.onnx and writes RUN/calibration/. Needs the train extra."
+            "Fits the naming of levels, temperatures, predicted Dice and triage thresholds on the "
+            "validation cases of a split, stores them in RUN/model.onnx and writes RUN/calibration/. Needs "
+            "the train extra."
         ),
     )
     parser.add_argument("run", metavar="RUN", help="folder written by `cafrnet train`")
@@ -40,7 +41,9 @@ def add_parser(subparsers: Any) -> None:
         help="also known to the model (0); if it learnt from them",
     )
     parser.add_argument(
-        "--naming", metavar="FILE", help="naming.json fitted for this run: stored and used as well"
+        "--naming",
+        metavar="FILE",
+        help="naming.json fitted before; default: fitted here, with the same crops",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads of one inference (default: all)")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
@@ -52,7 +55,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: a bundle, a split that does not fit, a negative number. InputError: a case can't be used.
     """
+    import numpy as np
+
     from ..errors import UsageError
+    from ..files import write_json
 
     if min(args.crops, args.degraded, args.phantoms) < 0:
         raise UsageError("--crops, --degraded and --phantoms take numbers from 0")
@@ -60,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from ..datasets import Split, open_dataset
     from ..inference import load_model
     from ..learning.calibration import Budget, calibrate, store, write_report  # needs the train extra
+    from ..learning.calibration.naming import fit_naming
 
     folder = Path(args.run)
     if is_bundle(folder):
@@ -68,18 +75,27 @@ def run(args: argparse.Namespace) -> int:
     split = Split.load(args.split, dataset)
     parts = split.parts(args.fold)
     model = load_model(folder, threads=args.threads)
-    naming = None if args.naming is None else _read_naming(args.naming)
+    validation, training = dataset.select(parts["val"]), dataset.select(parts["train"])
+    tell = None if args.quiet else lambda text: print(text, file=sys.stderr)
+    if args.naming is not None:
+        naming = _read_naming(args.naming)
+    else:
+        if tell:
+            tell(f"naming of levels: {len(training)} training and {len(validation)} validation cases")
+        rng = np.random.default_rng([args.seed, 1])
+        naming = fit_naming(model, validation, training, rng, crops=args.crops)
     report = calibrate(
-        model if naming is None else replace(model, naming=naming),
-        dataset.select(parts["val"]),
-        dataset.select(parts["train"]),
+        replace(model, naming=naming),
+        validation,
+        training,
         seed=args.seed,
         budget=Budget(args.crops, args.degraded, args.phantoms),
         about={"dataset": dataset.name, "split": split.hash, "fold": args.fold},
-        progress=None if args.quiet else lambda text: print(text, file=sys.stderr),
+        progress=tell,
     )
     store(folder, report.calibration, naming)
     write_report(report, folder / "calibration")
+    write_json(folder / "calibration" / "naming.json", naming.to_dict())
     print(json.dumps(report.calibration.to_dict(), indent=2) if args.json else _words(report.summary))
     return 0
 
