@@ -16,6 +16,7 @@ import yaml
 
 from ..errors import InputError, UsageError, nearest
 from ..labels import TABLE
+from .layout import read_yaml
 
 FORMAT = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -61,7 +62,7 @@ def read_card(path: Path) -> Card:
         InputError: missing, not YAML, or what :func:`check_card` finds.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} can't be read as YAML ({error}); get the bundle again") from error
     return check_card(raw, str(path))

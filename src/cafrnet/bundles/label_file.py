@@ -10,6 +10,7 @@ import yaml
 from ..errors import InputError
 from ..files import write_text
 from ..labels import TABLE
+from .layout import read_yaml
 
 
 def write_labels_file(path: Path, num_classes: int, not_trained: Collection[str]) -> None:
@@ -25,7 +26,7 @@ def write_labels_file(path: Path, num_classes: int, not_trained: Collection[str]
 def check_labels(path: Path) -> None:
     """Raise InputError unless the file is of this label table: same version, same name for each id."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = read_yaml(path)
         version, names = raw["version"], {row["id"]: row["name"] for row in raw["labels"]}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(f"{path} can't be read as a label table ({error}); get the bundle again") from error

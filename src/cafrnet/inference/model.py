@@ -60,7 +60,8 @@ class Model:
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the files that decide the result."""
         files = [*files_of(model_file(self.path)), self.path / "preprocessing.json"]
-        return {file.name: sha256(file) for file in files}
+        known = self.bundle.hashes if self.bundle else {}
+        return {file.name: known.get(file.name) or sha256(file) for file in files}
 
 
 def load_model(
