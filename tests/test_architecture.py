@@ -37,7 +37,18 @@ DOORS = ("cli", "__init__")
 RUNTIME = {"numpy", "scipy", "onnxruntime", "nibabel", "pydicom", "PIL", "yaml"}
 #: What may stand inside functions of the runtime wing: the extras.
 EXTRAS = {"SimpleITK", "matplotlib", "openvino", "ray"}
-FORBIDDEN = ("torch", "monai", "lightning", "kornia", "matplotlib", "SimpleITK", "pydantic", "onnx", "ray", "pandas")
+FORBIDDEN = (
+    "torch",
+    "monai",
+    "lightning",
+    "kornia",
+    "matplotlib",
+    "SimpleITK",
+    "pydantic",
+    "onnx",
+    "ray",
+    "pandas",
+)
 
 
 def modules() -> list[Path]:
