@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cafrnet.errors import InputError, MissingExtraError, UsageError
-from cafrnet.inference import load_model
 from cafrnet.inference import engines as room
+from cafrnet.inference import load_model
 from cafrnet.inference.engines import files_of, model_file, open_engine
 from handmade import write_grey_model
 

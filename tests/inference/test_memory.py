@@ -1,4 +1,4 @@
-"""A limit of memory: slices per call follow from it, what does not fit is refused, and the peak stays below."""
+"""A limit of memory: slices per call follow from it, what does not fit is refused, the peak stays below."""
 
 import os
 import subprocess
