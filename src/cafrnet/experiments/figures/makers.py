@@ -120,8 +120,8 @@ def _attention(subject: Subject) -> Made:
     drawn = attention_pictures(runs[-1], subject.data, subject.picture("lafr_attention"))
     text = (
         "LAFR's attention A per tap: mean over the pixels within 2 px of an outline over the mean farther "
-        "inside structures 1-19, and mean in discs over mean in vertebral bodies; per case, then the mean "
-        "over test cases with its 95 % bootstrap interval. 1 is no difference."
+        "inside structures 1-19, mean in discs over mean in vertebral bodies, and rim over core of bodies "
+        "alone; per case, then the mean over test cases with its 95 % bootstrap interval. 1 is no difference."
     )
     return Made([drawn], [as_table(table, "lafr_attention", "LAFR: where attention lies", text)])
 

@@ -25,7 +25,7 @@ from .runs import test_cases
 
 #: Pixels of the model grid this close to an outline of the truth are boundary, on both sides of it.
 BAND_PX = 2.0
-RATIOS = ("boundary_to_interior", "disc_to_body")
+RATIOS = ("boundary_to_interior", "disc_to_body", "body_rim_to_core")
 COLUMNS = ("row", "tap", "channels", "pixels_per_cell", "ratio", "cases", "mean", "low", "high", "reason")
 CASE_COLUMNS = ("row", "fold", "seed", "case", "tap", *RATIOS)
 _DISCS, _BODIES = TABLE.of_kind("disc"), TABLE.of_kind("body")
@@ -93,15 +93,19 @@ def ratios(attention: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
     Returns:
         ``boundary_to_interior``: mean A over pixels within 2 px of an outline of a structure 1-19, over mean
         A of pixels inside structures and farther from any outline. ``disc_to_body``: mean A in discs over
-        mean A in bodies. 1 is no difference; None where one side is empty or its mean is 0.
+        mean A in bodies. ``body_rim_to_core``: the first ratio within bodies alone; discs are so thin that
+        they are nearly all boundary, and would make any map that marks discs seem to mark boundaries. 1 is no
+        difference; None where one side is empty or its mean is 0.
     """
     scale = truth.shape[-1] // attention.shape[-1]
     fine = attention.repeat(scale, axis=1).repeat(scale, axis=2)
     inside = (truth >= 1) & (truth <= 19)
     near = np.stack([boundary_band(t) for t in np.where(inside, truth, 0)])
+    body = np.isin(truth, _BODIES)
     sides = {
         "boundary_to_interior": (near, inside & ~near),
-        "disc_to_body": (np.isin(truth, _DISCS), np.isin(truth, _BODIES)),
+        "disc_to_body": (np.isin(truth, _DISCS), body),
+        "body_rim_to_core": (body & near, body & ~near),
     }
     return {name: _ratio(fine, first, second) for name, (first, second) in sides.items()}
 
