@@ -2,7 +2,8 @@
 
     python benchmarks/levels_under_cropping.py crop DATA SPLIT --model RUN [--fold K] [--part val] \
         --crops 100 --seed 0 -o columns.jsonl
-    python benchmarks/levels_under_cropping.py fit columns.jsonl --shapes DATA SPLIT [--fold K] -o naming.json
+    python benchmarks/levels_under_cropping.py fit columns.jsonl DATA SPLIT --model RUN [--fold K] \
+        -o naming.json
     python benchmarks/levels_under_cropping.py report columns.jsonl ... [--naming naming.json] -o DIR
 
 ``crop`` cuts the part's cases at random from below and from above, down to four visible discs, runs the
@@ -19,29 +20,19 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 
-from cafrnet.anatomy.fitting import TrueColumn, fit_prices, structures_of, true_places
-from cafrnet.anatomy.instances import Instance, find_instances
-from cafrnet.anatomy.kinds import Voxels, by_kind, voxels_of
-from cafrnet.anatomy.options import NamingOptions
+from cafrnet.anatomy.fitting import TrueColumn, fit_prices
+from cafrnet.anatomy.instances import Instance
 from cafrnet.anatomy.prices import NamingModel
 from cafrnet.anatomy.sequence import infer
-from cafrnet.anatomy.shapes import fit_shapes
 from cafrnet.datasets import Split, open_dataset
 from cafrnet.files import write_json, write_text
 from cafrnet.inference import load_model
-from cafrnet.inference.assembly import grid_of
-from cafrnet.inference.segment import SLICES_AT_ONCE, checked_logits
-from cafrnet.labels import TABLE
-from cafrnet.preprocessing import ModelGrid, Preprocessing, prepare, prepare_truth
-from cafrnet.scan import Scan
+from cafrnet.learning.calibration.naming import Observed, observe, shapes_of
 
-LEAST_DISCS = 4
-DISCS, BODIES = TABLE.of_kind("disc"), TABLE.of_kind("body")
 #: What is kept of a structure.
 KEPT = ("kind", "low_mm", "high_mm", "at_mm", "volume_mm3", "depth_mm", "tilt_deg", "cut")
 
@@ -52,80 +43,32 @@ def crop(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.model, threads=arguments.threads)
     rng = np.random.default_rng(arguments.seed)
     cases = dataset.select(parts[arguments.part])
+    each = -(-arguments.crops // len(cases))  # as many crops as asked, or a few more
     lines = []
-    for number, case in enumerate(cases):
-        scan = case.read()
-        truth = case.sets.principal(case.read_truth(scan))
-        wanted = arguments.crops * (number + 1) // len(cases) - arguments.crops * number // len(cases)
-        windows = [None] + [random_window(scan, truth, rng) for _ in range(wanted)]
-        for window in windows:
-            lines.append({"case": case.id, "fold": arguments.fold, **column_of(scan, truth, window, model)})
-        print(case.id, len(windows), flush=True)
-    write_text(arguments.out, "".join(json.dumps(line) + "\n" for line in lines))
+    for one in observe(model, cases, rng, crops=each):
+        lines.append(json.dumps({"fold": arguments.fold, **plain(one)}) + "\n")
+        print(one.case, one.discs, flush=True)
+    write_text(arguments.out, "".join(lines))
 
 
-def random_window(scan: Scan, truth: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-    """Return first and last row (sagittal frame, caudally) of a crop that leaves four discs or more whole."""
-    ids = scan.frame.to_sagittal(truth)
-    rows = {d: np.flatnonzero((ids == d).any(axis=(0, 2))) for d in DISCS if (ids == d).any()}
-    discs = sorted(rows, key=lambda d: -rows[d].mean())  # from below
-    count = int(rng.integers(min(LEAST_DISCS, len(discs)), len(discs) + 1))
-    low = int(rng.integers(0, len(discs) - count + 1))
-    bottom, top = discs[low], discs[low + count - 1]
-    last = rows[discs[low - 1]].max() if low else ids.shape[1] - 1
-    first = rows[discs[low + count]].min() if low + count < len(discs) else 0
-    return int(rng.integers(first, rows[top].min() + 1)), int(rng.integers(rows[bottom].max(), last + 1))
-
-
-def column_of(scan: Scan, truth: np.ndarray, window: tuple[int, int] | None, model) -> dict:
-    """Run the network on a crop and return its structures with their true places."""
-    whole = len(set(np.unique(truth)) & set(DISCS))
-    if window is not None:
-        scan, truth = cut(scan, truth, window)
-    ready = prepare(scan, model.preprocessing)
-    parts = []
-    for first in range(0, len(ready.images), SLICES_AT_ONCE):
-        logits = checked_logits(model, ready.images[first : first + SLICES_AT_ONCE, None])
-        parts.append(voxels_of(logits, by_kind(logits), first))
-    voxels = Voxels.together(parts)
-    began = time.perf_counter()
-    found = find_instances(voxels, grid_of(scan, ready.grid), NamingOptions())
-    seconds = time.perf_counter() - began
-    true = prepare_truth(truth, scan, ready.grid)[tuple(voxels.at.astype(int).T)]
-    visible = len(set(np.unique(truth)) & set(DISCS))
+def plain(one: Observed) -> dict:
+    """Return what a file keeps of a column."""
+    column = one.column
     return {
-        "window": window,
-        "visible": visible,
-        "share": visible / whole,
-        "seconds": seconds,
-        "not_trained": list(model.not_trained_ids),
-        "missed": sorted(missed(truth, true)),
+        "case": one.case,
+        "cropped": one.cropped,
+        "discs": one.discs,
+        "share": one.share,
+        "not_trained": list(column.not_trained),
         "structures": [
             {
-                **{key: getattr(one, key) for key in KEPT},
-                "evidence": [round(float(e), 4) for e in one.evidence],
+                **{key: getattr(i, key) for key in KEPT},
+                "evidence": [round(float(e), 4) for e in i.evidence],
                 "place": place,
             }
-            for one, place in zip(found, true_places(found, true), strict=True)
+            for i, place in zip(column.instances, column.places, strict=True)
         ],
     }
-
-
-def cut(scan: Scan, truth: np.ndarray, window: tuple[int, int]) -> tuple[Scan, np.ndarray]:
-    """Return the rows of a window, first to last, as a scan of their own."""
-    axis, flipped = scan.frame.axes[1], scan.frame.flipped[1]
-    length = scan.voxels.shape[axis]
-    first, last = (length - 1 - window[1], length - 1 - window[0]) if flipped else window
-    where = [slice(None)] * 3
-    where[axis] = slice(first, last + 1)
-    affine = scan.affine.copy()
-    affine[:3, 3] += affine[:3, axis] * first
-    return Scan(scan.voxels[tuple(where)], affine, scan.source), truth[tuple(where)]
-
-
-def missed(truth: np.ndarray, found: np.ndarray) -> list[str]:
-    """Return names of true structures that no structure of the network's touches."""
-    return [TABLE[i].name for i in (*BODIES, *DISCS) if (truth == i).any() and not (found == i).any()]
 
 
 def read_columns(path: Path) -> list[dict]:
@@ -153,33 +96,19 @@ def true_columns(lines: list[dict]) -> list[TrueColumn]:
 
 
 def fit(arguments: argparse.Namespace) -> None:
-    start = NamingModel()
-    if arguments.shapes:
-        start = NamingModel(shapes=shapes_of(*arguments.shapes, arguments.fold))
+    dataset = open_dataset(arguments.data)
+    training = dataset.select(Split.load(arguments.split, dataset).parts(arguments.fold)["train"])
+    start = NamingModel(shapes=shapes_of(training, load_model(arguments.model)))
     model, before, after = fit_prices(true_columns(read_columns(arguments.columns)), start)
     write_json(arguments.out, model.to_dict())
-    print(
-        f"minus log of the worst name's probability: {before:.4f} before, {after:.4f} after\n{model.prices}"
-    )
-
-
-def shapes_of(data: str, split: str, fold: int | None):
-    dataset = open_dataset(data)
-    structures = []
-    for case in dataset.select(Split.load(split, dataset).parts(fold)["train"]):
-        scan = case.read()
-        sagittal = scan.frame.to_sagittal(scan.voxels)
-        grid = ModelGrid.around(sagittal, scan.frame.spacing_mm[1:], Preprocessing().pixel_mm, 256)
-        truth = prepare_truth(case.sets.principal(case.read_truth(scan)), scan, grid)
-        structures += structures_of(truth, grid_of(scan, grid))
-    return fit_shapes(structures)
+    print(f"surprise per column: {before:.4f} before, {after:.4f} after\n{model.prices}")
 
 
 def judge(line: dict, model: NamingModel) -> dict:
     """Name one column in three ways and compare with the truth."""
     instances, places = instances_of(line), [s["place"] for s in line["structures"]]
-    row = {key: line[key] for key in ("case", "fold", "visible", "share")}
-    row |= {"cropped": line["window"] is not None, "structures": len(instances)}
+    row = {key: line[key] for key in ("case", "fold", "cropped", "discs", "share")}
+    row["structures"] = len(instances)
     known = [n for n, place in enumerate(places) if place is not None]
     if not known:
         return {**row, "own": 0, "counted": 0, "sequence": 0, "posterior": 0.0, "off": "", "least": 0.0}
@@ -228,8 +157,8 @@ def report(arguments: argparse.Namespace) -> None:
             if (inside := [r for r in rows if r["cropped"] and low < r["share"] <= low + 0.2 + 1e-9])
         },
         "by_visible_discs": {
-            str(n): share_of([r for r in rows if r["cropped"] and r["visible"] == n])
-            for n in sorted({r["visible"] for r in rows if r["cropped"]})
+            str(n): share_of([r for r in rows if r["cropped"] and r["discs"] == n])
+            for n in sorted({r["discs"] for r in rows if r["cropped"]})
         },
     }
     write_json(arguments.out / "summary.json", summary)
@@ -285,7 +214,9 @@ def main() -> None:
     a.set_defaults(run=crop)
     b = verbs.add_parser("fit")
     b.add_argument("columns", type=Path)
-    b.add_argument("--shapes", nargs=2, metavar=("DATA", "SPLIT"))
+    b.add_argument("data")
+    b.add_argument("split")
+    b.add_argument("--model", required=True)
     b.add_argument("--fold", type=int)
     b.set_defaults(run=fit)
     c = verbs.add_parser("report")
