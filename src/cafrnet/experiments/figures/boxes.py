@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...errors import UsageError, nearest
-from ...evaluation.scores import METRICS
+from ...evaluation.scores import METRICS, OVERLAPS
 from ...labels import TABLE
 from ..layout import RunFolder
 from ..probes.tables import read_csv
@@ -44,6 +44,8 @@ def per_class_boxes(rows: Mapping[str, Sequence[RunFolder]], path: Path, *, metr
     for axes, (title, ids) in zip(grid, sides, strict=True):
         _panel(axes, scores, ids)
         axes.set_title(title, fontsize=9)
+    if metric in OVERLAPS:
+        grid[0].set_ylim(-0.03, 1.03)
     grid[0].set_ylabel(metric if metric.endswith("_mm") else metric.upper().replace("_", " "))
     handles = [
         grid[0].plot([], color=colour_of(k), linewidth=6, label=row)[0] for k, row in enumerate(scores)
