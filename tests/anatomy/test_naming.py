@@ -21,7 +21,7 @@ from anatomy.drawn import (
 from cafrnet.anatomy.instances import Grid, find_instances
 from cafrnet.anatomy.options import NamingOptions
 from cafrnet.anatomy.prices import NamingModel, Prices
-from cafrnet.errors import UsageError
+from cafrnet.errors import InputError, UsageError
 from cafrnet.labels import TABLE, UNKNOWN
 
 
@@ -336,8 +336,9 @@ def test_wrong_options_and_prices():
         Prices(offset=0)
     with pytest.raises(UsageError, match="unknown key 'evidense'"):
         Prices.from_dict({"evidense": 1})
-    with pytest.raises(UsageError, match="unknown key 'price'"):
-        NamingModel.from_dict({"price": {}})
+    for wrong in ({"price": {}}, {"prices": {"evidence": -1}}, [1], {"shapes": {"mean": 3}}, {"prices": 4}):
+        with pytest.raises(InputError, match="what it says about naming can't be used"):
+            NamingModel.from_dict(wrong)
     assert NamingModel.from_dict(PLAIN.to_dict()) == PLAIN
 
 

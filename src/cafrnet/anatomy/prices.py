@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from ..errors import UsageError, nearest
+from ..errors import InputError, UsageError, nearest
 from .shapes import Shapes
 
 
@@ -82,21 +82,24 @@ class NamingModel:
     fitted_on: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any], source: str = "naming") -> NamingModel:
-        """Build from plain values.
+    def from_dict(cls, raw: Any, source: str = "naming") -> NamingModel:
+        """Build from plain values, as a model file or a naming.json holds them.
 
         Raises:
-            UsageError: a key that does not exist (the nearest is named) or a value out of range.
+            InputError: not a table, a key that does not exist (the nearest is named), or a value out of range.
         """
         known = [f.name for f in fields(cls)]
-        for key in raw:
-            if key not in known:
-                raise UsageError(f"{source}: unknown key {key!r}{nearest(key, known)}")
-        return cls(
-            Prices.from_dict(raw.get("prices", {}), source),
-            Shapes.from_dict(raw.get("shapes", {}), source),
-            dict(raw.get("fitted_on", {})),
-        )
+        try:
+            for key in raw:
+                if key not in known:
+                    raise UsageError(f"unknown key {key!r}{nearest(key, known)}")
+            prices = Prices.from_dict(raw.get("prices", {}), "prices")
+            shapes = Shapes.from_dict(raw.get("shapes", {}), "shapes")
+            return cls(prices, shapes, dict(raw.get("fitted_on", {})))
+        except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{source}: what it says about naming can't be used ({error}); calibrate the model again"
+            ) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
