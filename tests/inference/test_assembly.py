@@ -141,7 +141,7 @@ def test_a_model_carries_what_was_fitted_for_it(tmp_path):
     assert model.naming.prices.evidence == 0.7
     assert model.naming.fitted_on == {"cases": 3}
     wrong = write_grey_model(tmp_path / "bad", metadata={"naming": {"price": {}}})
-    with pytest.raises(InputError, match=r"model.onnx: .* unknown key 'price'"):
+    with pytest.raises(InputError, match=r"model.onnx: .*unknown key 'price'"):
         load_model(wrong)
 
 

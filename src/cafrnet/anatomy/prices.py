@@ -86,7 +86,7 @@ class NamingModel:
         """Build from plain values, as a model file or a naming.json holds them.
 
         Raises:
-            InputError: not a table, a key that does not exist (the nearest is named), or a value out of range.
+            InputError: not a table, a key that does not exist (the nearest is named), a value out of range.
         """
         known = [f.name for f in fields(cls)]
         try:
