@@ -25,7 +25,7 @@ _LINE = re.compile(r"^([0-9a-f]{64})[ \t][ *](\S+)$")
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a small YAML file, with libyaml where PyYAML has it: a card is read on every start, 10 times faster.
+    """Read a small YAML file, with libyaml where PyYAML has it: a card is read at every start.
 
     Raises:
         OSError, UnicodeDecodeError, yaml.YAMLError: as they come.
