@@ -129,6 +129,7 @@ def plan(
         UsageError: a recipe that doesn't hold, or one name for two experiments.
     """
     folder_of: dict[str, str] = {}
+    key_of: dict[str, str] = {}
     recipes: dict[str, Recipe] = {}
     first: dict[str, Row] = {}
     wanted: dict[str, set[int]] = {}
@@ -136,7 +137,8 @@ def plan(
         recipe = recipe_for(row, budget, changes, budget.seeds[0])
         key = _digest({**essence(recipe), "train_cases": row.train_cases})
         owner = first.setdefault(key, row)
-        if folder_of.setdefault(row.name, owner.name) != owner.name:
+        folder_of[row.name] = owner.name
+        if key_of.setdefault(row.name, key) != key:
             raise UsageError(f"two experiments are called {row.name!r}; give the recipe file another name")
         recipes[row.name] = recipe
         wanted.setdefault(owner.name, set()).update(folds)

@@ -41,8 +41,7 @@ class _Pool:
         self._executor = self._new()
 
     def _new(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.workers, context, initializer=_start, initargs=(self.threads,))
+        return ProcessPoolExecutor(self.workers, _context(), initializer=_start, initargs=(self.threads,))
 
     def call(self, work: Callable[..., Any], *args: Any) -> Future[Any]:
         """Hand work to a process."""
@@ -155,6 +154,15 @@ class _Run:
     def _end(self, job: Job, outcome: Outcome) -> None:
         self.outcomes[job] = outcome
         self.progress(len(self.outcomes), len(self.jobs), outcome)
+
+
+def _context() -> Any:
+    """Return how processes are started: from one that has loaded torch already, where the system can."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["cafrnet.learning.training.run"])
+    return context
 
 
 def _start(threads: int) -> None:

@@ -1,0 +1,106 @@
+import pytest
+
+from cafrnet.errors import UsageError
+from cafrnet.experiments.convergence import judge
+from cafrnet.experiments.factors import FACTORS, WEIGHTS
+from cafrnet.experiments.protocol import BUDGETS, budget
+from cafrnet.experiments.rows import TABLE3, TABLE4, TWO_SIZES, table3
+from cafrnet.experiments.study import make_study, resolve
+from cafrnet.learning.recipes import load_recipe
+
+pytest.importorskip("torch")
+
+
+def test_budgets_are_those_of_the_page():
+    smoke, small, full = BUDGETS["smoke"], BUDGETS["small"], BUDGETS["full"]
+    assert (smoke.steps, smoke.batch, smoke.sizes, smoke.points, smoke.seeds) == (10, 4, "paper", 2, (0,))
+    assert (small.steps, small.batch, small.seeds, small.folds) == (2000, 16, (0,), (0, 1, 2, 3, 4))
+    assert (full.epochs, full.steps_per_epoch, full.patience, full.seeds) == (500, 95, 10, (0, 1, 2))
+
+
+@pytest.mark.parametrize("steps", [2, 10, 99, 100, 360, 500, 600, 1000, 2000, 47500])
+def test_an_epoch_is_a_share_of_the_steps_and_none_is_lost(steps):
+    found = budget("small", steps=steps)
+    assert found.epochs * found.steps_per_epoch <= steps < (found.epochs + 1) * found.steps_per_epoch
+    if steps % 10 == 0:
+        assert found.epochs * found.steps_per_epoch == steps
+    assert found.epochs >= 10 or steps < 100
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"name": "smal"}, "did you mean 'small'"),
+        ({"name": "small", "steps": 1}, "at least 2"),
+        ({"name": "small", "folds": (0, 5)}, "from 0 to 4"),
+        ({"name": "small", "folds": (1, 1)}, "each once"),
+        ({"name": "small", "seeds": ()}, "seeds"),
+    ],
+)
+def test_budgets_that_make_no_sense(wanted, message):
+    with pytest.raises(UsageError, match=message):
+        budget(**wanted)
+
+
+def curve(*dice):
+    return [{"step": str(100 * (k + 1)), "val_dice": str(d)} for k, d in enumerate(dice)]
+
+
+def test_still_rising_by_more_than_a_point_over_the_last_tenth_is_not_converged():
+    flat, last = [0.70] * 18, (0.705, 0.709)
+    assert judge(curve(*flat, *last)).converged is True
+    found = judge(curve(*flat, 0.705, 0.711))
+    assert found.converged is False
+    assert found.rise == pytest.approx(0.011)
+    assert "1.1 points" in found.reason
+    assert [step for step, _ in found.curve] == [1800, 1900, 2000]
+
+
+def test_a_peak_that_came_before_counts():
+    """What the selection rule kept at nine tenths is what the end is held against."""
+    assert judge(curve(*[0.6] * 5, 0.8, *[0.6] * 12, 0.7, 0.75)).rise == 0
+
+
+def test_few_validations_tell_nothing():
+    found = judge([*curve(0.1, 0.5), {"step": "300", "val_dice": ""}])
+    assert found.converged is None
+    assert "2 validations are too few" in found.reason
+
+
+def test_tables_of_the_paper():
+    assert [r.paper.dsc for r in TABLE3] == [85.31, 88.04, 87.92, 89.37, 90.12, 90.65, 92.04]
+    assert [r.paper.dsc for r in TABLE4] == [88.92, 90.43, 91.12, 92.04]
+    assert len(table3("both")) == len(TABLE3) + len(TWO_SIZES)
+    assert [r.name for r in table3("paper")][3:6] == [f"{n}_paper" for n in TWO_SIZES]
+    for row in (*table3("both"), *TABLE4):
+        load_recipe(row.recipe, row.changes)
+
+
+def test_factors_change_what_they_say():
+    own = load_recipe("cafr_net")
+    assert {n: getattr(own.loss, n) for n in WEIGHTS} == WEIGHTS
+    for factor in FACTORS:
+        recipes = [load_recipe("cafr_net", p.changes) for p in factor.points]
+        assert all(recipe != own for recipe in recipes)
+        assert len({recipe.model_dump_json() for recipe in recipes}) == len(recipes)
+        assert [row.name for row in factor.rows(2)] == [f"{factor.name}-0", f"{factor.name}-1"]
+
+
+def test_words_that_mean_nothing():
+    assert resolve(["figures", "table3"]) == ("table3", "figures")
+    assert len(resolve(["all"])) == 6
+    with pytest.raises(UsageError, match="did you mean 'table3'"):
+        resolve(["tabel3"])
+    with pytest.raises(UsageError, match="nothing was asked"):
+        resolve([])
+
+
+def test_a_study_can_be_restricted_and_a_recipe_becomes_a_row():
+    small = budget("small")
+    only = ("unet", "cafr_net", "demo", "temperature")
+    study = make_study(("table3", "sensitivity"), small, None, only=only)
+    assert [row.name for row in study.comparison] == ["unet", "cafr_net", "demo"]
+    assert [factor.name for factor in study.factors] == ["temperature"]
+    assert study.ablation == ()
+    smoke = make_study(("sensitivity",), budget("smoke"), None)
+    assert len(smoke.points_of_study) == 2 * len(FACTORS)
