@@ -40,7 +40,7 @@ def strange(model: Model, cases: list[Case], args: argparse.Namespace) -> list[l
         bases.append((case.id, (scan, case.sets.principal(case.read_truth(scan)))))
     for kind, about in STRANGE.items():
         for name, base in bases:
-            if base is not None and not about.changes:
+            if base is not None and not about.uses_base:
                 continue
             scan = strange_scan(kind, args.seed + len(rows), base)
             try:

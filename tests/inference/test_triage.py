@@ -103,6 +103,13 @@ def test_how_a_scan_was_made_never_fails_it_alone():
     assert (found.verdict, len(found.reasons)) == ("review", 2)
 
 
+def test_a_model_whose_names_were_never_sure_enough_passes_nothing():
+    known = replace(KNOWN, thresholds=replace(KNOWN.thresholds, level_pass=1.0))
+    found = judge(straight(sure=1.0), outlines(straight(), 1.0), GOOD, known)
+    assert found.verdict == "review"
+    assert "never sure enough" in found.reasons[0]
+
+
 def test_a_model_that_was_never_calibrated_passes_nothing():
     found = judge(straight(sure=1.0), outlines(straight(), 1.0), GOOD, None)
     assert found.verdict == "review"

@@ -21,7 +21,7 @@ class Thresholds:
     """Where triage draws its lines. Values, not code: fitted per model, kept with it.
 
     Attributes:
-        level_pass: least posterior of the names as they stand for ``pass``.
+        level_pass: least probability of the least sure name for ``pass``; with 1 nothing passes.
         dice_pass: least predicted Dice, averaged over the structures of the column, for ``pass``.
         dice_structure: a structure whose predicted Dice is below this is named in the reasons and reviewed.
         range_margin: how far a measure may lie outside the range of the training data, as a share of that
@@ -30,7 +30,7 @@ class Thresholds:
         least_bodies: fewer vertebral bodies than this are no spine: ``fail``.
     """
 
-    level_pass: float = 0.95
+    level_pass: float = 0.80
     dice_pass: float = 0.80
     dice_structure: float = 0.50
     range_margin: float = 0.25

@@ -126,6 +126,8 @@ def outline_dice(naming: Naming, watch: Watch) -> dict[str, float]:
 
 
 def _levels(naming: Naming, sure: float, lines: Thresholds) -> list[str]:
+    if lines.level_pass >= 1:
+        return [f"this model's level names were never sure enough on validation cases (here {sure:.3f})"]
     if sure >= lines.level_pass:
         return []
     other = [(p, k) for k, p in naming.shift_posterior.items() if k]

@@ -38,14 +38,14 @@ class Strange:
     Attributes:
         what: for people.
         make: (source of chance, scan to start from, its labels) -> scan. Kinds that are drawn from nothing
-            leave the scan aside.
-        changes: whether it starts from a scan.
+            take at most the grid and the grey values from the scan.
+        uses_base: whether the scan matters at all.
         may_pass: whether nothing in the picture can tell it from a good scan.
     """
 
     what: str
     make: Callable[[np.random.Generator, Scan, np.ndarray], Scan]
-    changes: bool = True
+    uses_base: bool = True
     may_pass: bool = False
 
 
@@ -178,11 +178,11 @@ def _sideways(rng: np.random.Generator, scan: Scan, _: np.ndarray) -> Scan:
 
 #: Every kind by name.
 STRANGE = {
-    "noise": Strange("pure noise", _noise, changes=False),
-    "bottle": Strange("a bottle of water, as scanners are tested with", _bottle, changes=False),
-    "head": Strange("a brain-like head", _head, changes=False),
-    "cervical": Strange("a neck: bodies of half the size under a head", _cervical, changes=False),
-    "thoracic": Strange("thoracic bodies only, T12 to T9", _thoracic, changes=False),
+    "noise": Strange("pure noise", _noise),
+    "bottle": Strange("a bottle of water, as scanners are tested with", _bottle),
+    "head": Strange("a brain-like head", _head),
+    "cervical": Strange("a neck: bodies of half the size under a head", _cervical, uses_base=False),
+    "thoracic": Strange("thoracic bodies only, T12 to T9", _thoracic, uses_base=False),
     "axial": Strange("axial planes that the header calls sagittal", _axial),
     "metal": Strange("screws in most lumbar bodies", _metal),
     "upside-down": Strange("a header that exchanges up and down", _flipped(1)),
