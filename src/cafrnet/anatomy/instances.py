@@ -26,7 +26,7 @@ SACRUM_MM3 = 1000.0
 #: A structure that comes nearer than this to the picture's upper or lower end is cut.
 CUT_MM = 3.0
 #: A structure whose centre lies further from the column's curve than this is something else.
-FARTHEST_ASIDE_MM = 35.0
+FARTHEST_ASIDE_MM = 24.0
 #: Extent along the column is measured between these percentiles of a piece's voxels.
 PERCENTILES = (3.0, 97.0)
 #: What a body is high where none can be measured, and the range in which a height is believed.
@@ -35,8 +35,9 @@ USUAL_HEIGHT_MM, BELIEVED_MM = 27.0, (14.0, 42.0)
 PITCH_PER_HEIGHT = 1.35
 #: A body this many times as high as usual covers two levels; a disc, this many pitches.
 MERGED_BODY, MERGED_DISC = 1.6, 0.9
-#: Two pieces whose extents overlap by this share of the shorter one lie at the same place.
-SAME_PLACE = 0.5
+#: Two pieces lie at the same place if their extents along the column overlap by this share of the shorter,
+#: and no wider gap than this lies between them from front to back.
+SAME_PLACE, GAP_MM = 0.5, 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ def find_instances(voxels: Voxels, grid: Grid, options: NamingOptions) -> tuple[
         if options.split:
             own = [part for piece in own for part in _split(piece, kind, voxels, along, usual_mm)]
         if options.join:
-            own = _joined(own, along)
+            own = _joined(own, along, aside)
         found += [_instance(piece, kind, voxels, along, aside, grid) for piece in own]
     if options.fragments:
         found = [
@@ -250,16 +251,18 @@ def _cut(piece: np.ndarray, voxels: Voxels, along: np.ndarray, middle: float, re
     return float(places[score.argmax()])
 
 
-def _joined(pieces: list[np.ndarray], along: np.ndarray) -> list[np.ndarray]:
+def _joined(pieces: list[np.ndarray], along: np.ndarray, aside: np.ndarray) -> list[np.ndarray]:
     """Join pieces that lie at the same place along the column, small ones to large ones."""
     groups: list[np.ndarray] = []
     for piece in sorted(pieces, key=len, reverse=True):
         low, high = np.percentile(along[piece], PERCENTILES)
+        front, behind = aside[piece].min(), aside[piece].max()
         best, most = None, SAME_PLACE
         for k, group in enumerate(groups):
             a, b = np.percentile(along[group], PERCENTILES)
             overlap = (min(b, high) - max(a, low)) / max(min(b - a, high - low), 1e-3)
-            if overlap > most:
+            gap = max(front - aside[group].max(), aside[group].min() - behind)
+            if overlap > most and gap <= GAP_MM:
                 best, most = k, overlap
         if best is None:
             groups.append(piece)

@@ -23,6 +23,8 @@ TRANSITIONAL_NATS = 1.5
 LEAST_OF_A_PART, FAR_OFF = 3, 20.0
 #: The network's names fall along the column by more than so many places per place.
 WRONG_WAY = -0.3
+#: Dropped structures smaller than this are debris, and not reported.
+WORTH_A_WORD_MM3 = 1000.0
 #: A structure whose end lies this near to the end of the picture is cut.
 EDGE_MM = 4.0
 
@@ -172,7 +174,7 @@ def _merged(instances: Sequence[Instance], ids: Sequence[int]) -> Iterator[Flag]
 
 def _spurious(instances: Sequence[Instance], ids: Sequence[int]) -> Iterator[Flag]:
     for i, one in zip(ids, instances, strict=True):
-        if not i:
+        if not i and one.volume_mm3 >= WORTH_A_WORD_MM3:
             yield Flag(
                 "dropped",
                 (),
