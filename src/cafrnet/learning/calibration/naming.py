@@ -8,7 +8,7 @@ a network learns where in a picture a level usually lies, and a crop deceives it
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,9 @@ def column_of(scan: Scan, ids: np.ndarray, model: Model) -> TrueColumn:
     voxels = Voxels.together(parts)
     found = find_instances(voxels, grid_of(scan, ready.grid), model.postprocessing)
     true = prepare_truth(ids, scan, ready.grid)[tuple(voxels.at.astype(np.intp).T)]
-    return TrueColumn(found, true_places(found, true), model.not_trained_ids)
+    places = true_places(found, true)
+    light = [replace(one, voxels=one.voxels[:0].copy()) for one in found]  # hundreds of columns are kept
+    return TrueColumn(light, places, model.not_trained_ids)
 
 
 def shapes_of(cases: Sequence[Case], model: Model) -> Shapes:
