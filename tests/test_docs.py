@@ -33,7 +33,7 @@ def test_links_lead_somewhere(path):
 
 
 def test_every_page_is_in_the_table_of_contents():
-    listed = set(re.findall(r"\]\((\w+\.md)\)", page("docs/index.md")))
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", page("docs/index.md")))
     assert listed == {p.name for p in (ROOT / "docs").glob("*.md")} - {"index.md"}
 
 
