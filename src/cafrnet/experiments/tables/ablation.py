@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...evaluation.statistics import Comparison, bootstrap_interval
+from ...evaluation.statistics import FEWEST_PAIRS, TOO_FEW, Comparison, bootstrap_interval
 from ..pairs import SEED, against, seed_noise
 from ..rows import Row
 from ..scores import RowScores, common_cases
@@ -181,6 +181,7 @@ def _interaction(metric: str, four: Sequence[RowScores]) -> dict[str, Cell]:
         return {"metric": metric, "interaction": none, "verdict": none.reason}
     table = np.array([[row[case] for case in cases] for row in by_row])
     effect = table[FULL] - table[LAFR] - table[CLR] + table[BASELINE]
+    effect[np.abs(effect) < 1e-12] = 0.0  # rounding is no interaction
     interval = bootstrap_interval(effect, np.random.default_rng(SEED))
     noise = seed_noise(four, metric)
     seeds = min(len(row.seeds) for row in four)
@@ -192,9 +193,15 @@ def _interaction(metric: str, four: Sequence[RowScores]) -> dict[str, Cell]:
         **{name: float((values - table[BASELINE]).mean()) for name, values in gains.items()},
         "interaction": Ranged(mean, interval.low, interval.high),
         "noise": Nothing("one seed: unknown") if of_effect is None else of_effect,
-        "verdict": verdict(mean, interval.low, interval.high, of_effect, metric, [r.doubt for r in four]),
+        "verdict": verdict(mean, interval.low, interval.high, of_effect, metric, _doubts(four, len(cases))),
         **({"paper": PAPER[metric]} if metric in PAPER else {"paper": Nothing("not printed")}),
     }
+
+
+def _doubts(rows: Sequence[RowScores], cases: int) -> list[str]:
+    """Say why no claim can be made, if none can."""
+    few = [TOO_FEW] if cases < FEWEST_PAIRS else []
+    return few + [f"{row.label}: {row.doubt}" for row in rows if row.doubt]
 
 
 def verdict(
@@ -206,10 +213,8 @@ def verdict(
     doubts: Sequence[str],
 ) -> str:
     """Say in words what an interaction means, and no more than it does."""
-    if any(doubts):
-        return f"no claim: {next(d for d in doubts if d)}"
-    if low is None or high is None:
-        return "no claim: too few cases"
+    if doubts or low is None or high is None:
+        return f"no claim: {(*doubts, TOO_FEW)[0]}"
     if low <= 0 <= high:
         return "no interaction shown: the interval holds 0"
     if noise is None:

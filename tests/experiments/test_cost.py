@@ -1,0 +1,75 @@
+import json
+
+import pytest
+
+pytest.importorskip("torch")
+
+from cafrnet.experiments import cost
+from cafrnet.experiments.cost import count, measure
+from cafrnet.experiments.memory import peak_memory
+from cafrnet.learning.models import list_models
+from cafrnet.learning.recipes import load_recipe
+from handmade import write_grey_model
+
+
+def test_counts_are_those_of_cafrnet_models():
+    listed = {row["name"]: row for row in list_models()}
+    for name in ("unet", "cafr_net"):
+        found = count(load_recipe(name))
+        assert (found.params, found.gmacs) == (listed[name]["params"], listed[name]["gmacs"])
+    without = count(load_recipe("cafr_net", ["clr=false"]))
+    assert without == count(load_recipe("cafr_net"))
+
+
+def test_models_take_turns_and_a_measurement_is_kept(tmp_path, monkeypatch):
+    models = {name: write_grey_model(tmp_path / name) / "model.onnx" for name in ("a", "b")}
+    models["b"].write_bytes(write_grey_model(tmp_path / "c", size=32).joinpath("model.onnx").read_bytes())
+    calls = []
+
+    class Engine:
+        image_shape = (None, 1, 64, 64)
+
+        def __init__(self, name):
+            self.name = name
+
+        def __call__(self, images):
+            assert images.shape == (1, 1, 64, 64)
+            calls.append(self.name)
+
+    monkeypatch.setattr(cost, "open_engine", lambda path, threads: Engine(path.parent.name))
+    monkeypatch.setattr(cost, "_memory", lambda path, threads: (100.0, 150.0))
+    recipe = load_recipe("demo")
+    models["none"] = tmp_path / "gone.onnx"
+    found, about = measure(dict.fromkeys(models, recipe), models, tmp_path / "kept.json", rounds=3)
+    assert calls == ["a", "b", "b", "a"] * 2 + ["a", "b"]  # two rounds to warm up, then three
+    assert found["a"].peak_mb == 150
+    assert found["none"].latency_ms is None
+    assert found["none"].params == count(recipe).params
+    assert about["threads"] == 2
+    calls.clear()
+    again, _ = measure(dict.fromkeys(models, recipe), models, tmp_path / "kept.json", rounds=3)
+    assert again == found
+    assert calls == []
+    json.loads((tmp_path / "kept.json").read_text())
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_a_fresh_process(tmp_path):
+    model = write_grey_model(tmp_path / "a") / "model.onnx"
+    idle, peak = cost._memory(model, 1)
+    assert 20 < idle <= peak < idle + 200
+
+
+def test_peak_of_a_block_is_not_what_was_before():
+    big = bytearray(200_000_000)
+    big[::4096] = b"1" * len(big[::4096])
+    del big
+    with peak_memory() as before:
+        pass
+    with peak_memory() as during:
+        more = bytearray(200_000_000)
+        more[::4096] = b"1" * len(more[::4096])
+        del more
+    if before.process_mb is None:
+        pytest.skip("this system doesn't tell")
+    assert 150 < during.process_mb - before.process_mb < 300
