@@ -16,8 +16,8 @@ from ..preprocessing import ModelGrid
 from ..scan import Scan
 from .watch import Watch
 
-#: Slices in the middle of the scan whose noise is measured.
-NOISE_SLICES = 5
+#: Slices in the middle of the scan whose noise is measured, and the window in their middle, in pixels.
+NOISE_SLICES, NOISE_WINDOW = 3, 400
 #: A range counts as at least this share of its upper end wide: few cases may all have come from one scanner.
 LEAST_WIDTH = 0.1
 #: Fewer bodies than this have no spread and no taper.
@@ -155,7 +155,10 @@ def _of_picture(scan: Scan) -> dict[str, float]:
         "height_mm": rows * down,
     }
     first = max(0, (slices - NOISE_SLICES) // 2)
-    ratio = signal_to_noise(sagittal[first : first + NOISE_SLICES])
+    window = tuple(
+        slice(max(0, (n - NOISE_WINDOW) // 2), (n + NOISE_WINDOW) // 2) for n in sagittal.shape[1:]
+    )
+    ratio = signal_to_noise(sagittal[first : first + NOISE_SLICES, *window])
     return found if ratio is None else {**found, "snr": ratio}
 
 
