@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from . import corrections
 
 if TYPE_CHECKING:
     from ..datasets import Case, Split
@@ -41,6 +42,8 @@ def add_parser(subparsers: Any) -> None:
     stats.add_argument("dataset", metavar="DIR")
     stats.add_argument("-o", "--output", metavar="DIR", required=True)
     stats.set_defaults(data_run=_stats)
+
+    corrections.add_parser(verbs)
 
     download = verbs.add_parser("download", help="fetch a public dataset")
     download.add_argument("name", metavar="NAME", help="spinemri or spider")

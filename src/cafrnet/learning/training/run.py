@@ -27,6 +27,7 @@ from ...errors import CAFRNetError, InputError, UsageError
 from ...files import write_json, write_text
 from ...labels import TABLE
 from ...preprocessing import Preprocessing
+from ..bundling.trained import Trained, read_trained, same_trained
 from ..codes import TruthCodes
 from ..data import PreparedCase, TrainingBatches, prepare_cases
 from ..export.onnx import export_onnx
@@ -35,6 +36,7 @@ from ..recipes.load import check, load_recipe
 from .callbacks import Journal, PatientStopping, StepTimer, read_journal
 from .curves import plot_curves
 from .module import Segmenter, TrainingModule, network_for
+from .start import kept_outputs, start_from
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ def train(
     out: str | os.PathLike[str],
     *,
     fold: int | None = None,
+    init: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Path:
     """Train a recipe and leave a finished run folder.
@@ -89,6 +92,7 @@ def train(
         split: ``split.json``; its ``train`` part is learnt, its ``val`` part chooses the best epoch.
         out: run folder, new or empty.
         fold: which fold is the test part, for a split into folds.
+        init: ``"default"``, a bundle or a run whose weights training starts from; None starts from chance.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -99,14 +103,15 @@ def train(
         UsageError: recipe, split or folder are wrong. InputError: no usable case.
         Interrupted: Ctrl-C; at most the current epoch is lost.
     """
+    start = read_trained(init) if init else None
     if isinstance(recipe, str):
-        recipe = load_recipe(recipe)
+        recipe = load_recipe(recipe, start=start.recipe if start else None)
     run = Path(out)
     if run.exists() and any(run.iterdir()):
         hint = f"--resume {run}" if (run / "last.ckpt").exists() else "another folder"
         raise UsageError(f"{run} is not empty; use {hint}")
     parts = Split.load(split, open_dataset(data)).parts(fold)
-    setup = _prepare(recipe, str(data), parts)
+    setup = _prepare(recipe, str(data), parts, start)
     run.mkdir(parents=True, exist_ok=True)
     config = {
         "cafrnet": __version__,
@@ -114,6 +119,7 @@ def train(
         "data": str(Path(data).resolve()),
         "fold": fold,
         "label_table": TABLE.version,
+        "init": start.record() if start else None,
     }
     write_text(run / "split.json", Path(split).read_text(encoding="utf-8"))
     _preprocessing(recipe).save(run / "preprocessing.json")
@@ -139,14 +145,14 @@ def resume(
     try:
         config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
         recipe = check(config["recipe"], str(run / "config.yaml"))
-        folder, fold = str(data or config["data"]), config.get("fold")
+        folder, fold, init = str(data or config["data"]), config.get("fold"), config.get("init")
     except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UsageError(f"{run} is not a run that can be resumed: {error}") from error
     checkpoint = run / "last.ckpt"
     if checkpoint.exists():
         _check_checkpoint(checkpoint)
     parts = Split.load(run / "split.json", open_dataset(folder)).parts(fold)
-    setup = _prepare(recipe, folder, parts)
+    setup = _prepare(recipe, folder, parts, same_trained(init) if init else None)
     return _fit(run, setup, progress=progress, checkpoint=checkpoint if checkpoint.exists() else None)
 
 
@@ -165,7 +171,9 @@ def _preprocessing(recipe: Recipe) -> Preprocessing:
     return Preprocessing(**recipe.preprocessing.model_dump())
 
 
-def _prepare(recipe: Recipe, data: str, parts: dict[str, list[str]]) -> _Setup:
+def _prepare(
+    recipe: Recipe, data: str, parts: dict[str, list[str]], start: Trained | None = None
+) -> _Setup:
     dataset = open_dataset(data)
     if not parts["train"] or not parts["val"]:
         raise UsageError(
@@ -176,11 +184,16 @@ def _prepare(recipe: Recipe, data: str, parts: dict[str, list[str]]) -> _Setup:
     logger.info("preparing %d + %d cases", len(parts["train"]), len(parts["val"]))
     ready = {p: prepare_cases(dataset.select(parts[p]), settings, codes) for p in ("train", "val")}
     trained = codes.trained({int(c) for case in ready["train"] for c in np.unique(case.truth)})
+    if start:
+        trained = kept_outputs(trained, start)
     missing = [TABLE[int(i)].name for i in np.flatnonzero(~trained)]
     if missing:
         logger.warning("no training case marks %s: not trained, never predicted", ", ".join(missing))
     batches = TrainingBatches(ready["train"], codes, recipe)
-    return _Setup(recipe, batches, ready["val"], trained, TrainingModule(recipe, codes, trained))
+    module = TrainingModule(recipe, codes, trained)
+    if start:
+        start_from(module, start)
+    return _Setup(recipe, batches, ready["val"], trained, module)
 
 
 def _fit(run: Path, setup: _Setup, *, progress: bool, checkpoint: Path | None) -> Path:
