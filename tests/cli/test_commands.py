@@ -33,12 +33,12 @@ def without(packages, *words):
     return done.returncode, done.stdout, done.stderr
 
 
-DATA_VERBS = ("check", "split", "stats", "download", "phantom")
+DATA_VERBS = ("check", "split", "stats", "download", "phantom", "add-corrections")
+BUNDLE_VERBS = ("make", "list", "check", "add")
+SUBVERBS = [*(("data", verb) for verb in DATA_VERBS), *(("bundle", verb) for verb in BUNDLE_VERBS)]
 
 
-@pytest.mark.parametrize(
-    "words", [(), *((verb,) for verb in command_line.VERBS), *(("data", verb) for verb in DATA_VERBS)]
-)
+@pytest.mark.parametrize("words", [(), *((verb,) for verb in command_line.VERBS), *SUBVERBS])
 def test_every_verb_has_help(words, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*words, "--help"])
@@ -46,7 +46,7 @@ def test_every_verb_has_help(words, capsys):
     shown = capsys.readouterr()
     assert shown.out.startswith(f"usage: {' '.join(['cafrnet', *words])} ")
     assert shown.err == ""
-    if words and words != ("data",):
+    if words and words not in (("data",), ("bundle",)):
         assert "-q, --quiet" in shown.out
         assert "-v, --verbose" in shown.out
 
