@@ -101,12 +101,24 @@ def test_uncertain_cells_are_neither_anchors_nor_negatives():
     assert cell_labels(truth, CODES, 4).tolist() == [[[-1, 2]]]
 
 
-def test_every_class_gets_the_same_number_of_anchors_rare_first():
+def test_every_class_gets_the_same_number_of_anchors():
     labels = torch.tensor([[[0] * 10 + [1] * 3 + [-1] * 5]])
-    cells = sample_cells(labels, 4, torch.Generator().manual_seed(0))
-    chosen = labels.flatten()[cells].tolist()
-    assert chosen == [1] * 4 + [0] * 4
-    assert len(set(cells[4:].tolist())) == 4  # enough cells: none twice
+    cells, classes = sample_cells(labels, 4, 3, torch.Generator().manual_seed(0))
+    assert classes.tolist() == [0] * 4 + [1] * 4 + [-1] * 4
+    assert labels.flatten()[cells[:8]].tolist() == [0] * 4 + [1] * 4
+    assert len(set(cells[:4].tolist())) == 4  # enough cells: none twice
+    assert set(cells[4:8].tolist()) == {10, 11, 12}  # too few: all of them, one twice
+
+
+def test_features_of_an_absent_class_take_no_part():
+    torch.manual_seed(0)
+    f = torch.nn.functional.normalize(torch.randn(6, 4), dim=1)
+    classes, image = torch.tensor([1, 1, 2, 2, -1, -1]), torch.tensor([0, 1, 0, 1, 0, 1])
+    settings = ClrSettings(negatives=0)
+    where = views((0, 0, 0), (1, 0, 0))
+    with_them = info_nce(f, classes, image, where, settings, torch.Generator())
+    without = info_nce(f[:4], classes[:4], image[:4], where, settings, torch.Generator())
+    assert with_them.item() == pytest.approx(without.item(), abs=1e-6)
 
 
 def views(*triples: tuple[int, int, int]) -> Views:

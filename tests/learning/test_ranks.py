@@ -28,12 +28,16 @@ def work(rank, count, port, folder):
     whole = ranks.gathered(mine)
     weights = torch.arange(6.0) ** 2
     (whole * weights).sum().backward()
+    maps = torch.arange(2 * 3 * 4 * 5.0).view(2, 3, 4, 5).requires_grad_()
+    channels_last = ranks.gathered(maps).permute(0, 2, 3, 1).reshape(-1, 3)
+    (channels_last * torch.arange(channels_last.numel()).view_as(channels_last)).sum().backward()
     summed = torch.tensor([float(rank + 1)], requires_grad=True)
     (ranks.total(summed) ** 2).sum().backward()
     found = {
         "count": ranks.count(),
         "whole": whole.tolist(),
         "gradient": mine.grad.tolist(),
+        "map_gradient": maps.grad,
         "total_gradient": summed.grad.tolist(),
         "codes": ranks.gathered(torch.tensor([[rank], [rank + 10]])).tolist(),
         "collected": ranks.collected([0.5] * rank),
@@ -43,7 +47,7 @@ def work(rank, count, port, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [3])
 def test_several_processes(tmp_path, count):
     torch.multiprocessing.spawn(work, (count, free_port(), str(tmp_path)), nprocs=count)
     for rank in range(count):
@@ -52,6 +56,8 @@ def test_several_processes(tmp_path, count):
         assert found["whole"] == [0, 1, 2, 3, 4, 5]  # in the order before it was shared
         # every rank has the loss sum(w x), so a share's gradient is count times w; DDP's mean takes it out
         assert found["gradient"] == [count * k**2 for k in range(rank, 6, count)]
+        wanted = torch.arange(2.0 * count * 3 * 4 * 5).view(2 * count, 4, 5, 3).permute(0, 3, 1, 2)
+        assert torch.equal(found["map_gradient"], count * wanted[rank::count])
         everything = sum(range(1, count + 1))
         assert found["total_gradient"] == [count * 2 * everything]
         assert found["codes"] == [*([k] for k in range(count)), *([k + 10] for k in range(count))]

@@ -62,7 +62,7 @@ def add_parser(subparsers: Any) -> None:
     phantom.add_argument("--cases", type=int, default=10, metavar="N")
     phantom.add_argument("--seed", type=int, default=0, metavar="S")
     phantom.add_argument("--format", choices=("nifti", "dicom"), default="nifti")
-    phantom.add_argument("--contrast", choices=("t2", "t1", "stir", "random"), default="random")
+    phantom.add_argument("--contrast", choices=("t2", "t1", "stir", "random", "any"), default="random")
     phantom.add_argument(
         "--fov",
         choices=("random", "full"),
@@ -70,6 +70,7 @@ def add_parser(subparsers: Any) -> None:
         help="field of view: clinical, cut somewhere at the top, or with all levels from S to T9",
     )
     phantom.add_argument("--small", action="store_true", help="256 x 256 pixels of 1.17 mm: quick to make")
+    phantom.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that draw")
     phantom.set_defaults(data_run=_phantom)
 
 
@@ -160,6 +161,7 @@ def _phantom(args: argparse.Namespace) -> int:
         args.seed,
         format=args.format,
         options=options,
+        jobs=args.jobs,
         progress=lambda done, total: _line(f"made {done} of {total} cases", last=done == total),
     )
     print(made)

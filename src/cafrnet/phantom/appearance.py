@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import expit
 
-from .options import CONTRAST_WEIGHTS, CONTRASTS, PhantomOptions
+from .options import ANY, CONTRAST_WEIGHTS, CONTRASTS, PhantomOptions
 
 #: Tissue -> signal in T2, T1 and STIR, against the brightest tissue of that contrast.
 TISSUES: dict[str, tuple[float, float, float]] = {
@@ -51,7 +51,7 @@ class Look:
     """How one scan renders tissues.
 
     Attributes:
-        contrast: ``"t2"``, ``"t1"`` or ``"stir"``.
+        contrast: ``"t2"``, ``"t1"``, ``"stir"`` or ``"any"``.
         tissue: signal by tissue, about 0 to 1.
         nucleus: signal of the nucleus of grade 1 to 5.
         mottle: strength of the marrow's texture.
@@ -85,6 +85,8 @@ def draw_look(rng: np.random.Generator, options: PhantomOptions) -> Look:
     contrast = options.contrast
     drawn = str(rng.choice(CONTRASTS, p=CONTRAST_WEIGHTS))
     contrast = drawn if contrast == "random" else contrast
+    anew = contrast == ANY and rng.random() < 0.5
+    contrast = drawn if contrast == ANY else contrast
     column = CONTRASTS.index(contrast)
     marrow = float(rng.normal(0, 0.16))
     tissue = {name: values[column] * float(np.exp(rng.normal(0, 0.09))) for name, values in TISSUES.items()}
@@ -92,11 +94,17 @@ def draw_look(rng: np.random.Generator, options: PhantomOptions) -> Look:
     tissue["fat"] *= float(np.exp(rng.normal(-0.05, 0.15)))
     tissue["vessel"] *= float(np.exp(rng.normal(0.3, 0.6)))
     discs = float(np.exp(rng.normal(0, 0.12)))
+    nucleus = tuple(v * discs for v in NUCLEUS[contrast])
+    if anew:
+        contrast, air = ANY, tissue["air"]
+        tissue = {name: float(v) for name, v in zip(tissue, rng.uniform(0.02, 1.0, len(tissue)), strict=True)}
+        tissue["air"] = air
+        nucleus = tuple(float(v) for v in np.linspace(*rng.uniform(0.05, 1.0, 2), len(nucleus)))
     flat = rng.random() < 0.25
     return Look(
         contrast=contrast,
         tissue=tissue,
-        nucleus=tuple(v * discs for v in NUCLEUS[contrast]),
+        nucleus=nucleus,
         mottle=float(rng.uniform(0.05, 0.13)),
         rim_mm=(float(rng.uniform(0.5, 0.9)), float(rng.uniform(0.5, 1.3))),
         blur_mm=float(rng.uniform(0.25, 0.5)),

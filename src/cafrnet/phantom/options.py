@@ -9,6 +9,8 @@ from ..errors import UsageError, nearest
 from ..labels import TABLE
 
 CONTRASTS = ("t2", "t1", "stir")
+#: Every tissue of a grey value of its own, as no sequence gives it: for training only.
+ANY = "any"
 #: How often each contrast comes with ``contrast="random"``.
 CONTRAST_WEIGHTS = (0.7, 0.2, 0.1)
 #: In-plane matrices and pixel sizes in mm that clinical lumbar scans come with (about 300 mm across).
@@ -24,7 +26,8 @@ class PhantomOptions:
         pixel_mm: pixel size, 0.2 to 3.
         slices: number of sagittal slices.
         slice_spacing_mm: distance between them; drawn so that the slices cover 53 to 66 mm.
-        contrast: ``"t2"``, ``"t1"``, ``"stir"``, or ``"random"`` (70, 20 and 10 %).
+        contrast: ``"t2"``, ``"t1"``, ``"stir"``, or ``"random"`` (70, 20 and 10 %); ``"any"`` is random in
+            one half and draws the grey value of every tissue anew in the other (domain randomisation).
         fov: ``"random"``: a clinical field of view of the given matrix, its top usually between T9 and T12,
             now and then cut higher at the bottom. ``"full"``: sacrum to T9, with as many rows as that takes.
             A pair of names such as ``("L4", "T12")``: from the lowest to the highest structure seen whole,
@@ -56,7 +59,7 @@ class PhantomOptions:
         Raises:
             UsageError: an option out of range; the message says what came and what is expected.
         """
-        if self.contrast not in (*CONTRASTS, "random"):
+        if self.contrast not in (*CONTRASTS, "random", ANY):
             raise UsageError(f"no phantom contrast {self.contrast!r}{nearest(self.contrast, CONTRASTS)}")
         self._check_range("pixel_mm", 0.2, 3.0)
         self._check_range("slices", 1, 200)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ SEQUENCES: dict[str, tuple[str, float, float, float | None]] = {
     "t2": ("T2 TSE SAG", 102.0, 3500.0, None),
     "t1": ("T1 TSE SAG", 9.8, 550.0, None),
     "stir": ("STIR TSE SAG", 68.0, 4200.0, 160.0),
+    "any": ("NO SEQUENCE SAG", 50.0, 2000.0, None),
 }
 DATASET_YAML = """\
 # Synthetic scans, drawn by a program: they show no patient. What is true of each stands in truth/.
@@ -50,6 +55,7 @@ def write_dataset(
     *,
     format: str = "nifti",
     options: PhantomOptions = DEFAULT,
+    jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write phantoms ``Case1`` to ``Case{cases}``: ``train/MR``, ``train/Mask``, ``truth``, ``dataset.yaml``.
@@ -65,6 +71,7 @@ def write_dataset(
         format: ``"nifti"``, or ``"dicom"`` for one single-frame series per case, in a folder
             ``train/MR/Case{N}``; masks stay NIfTI, voxel for voxel on the grid that reading the series gives.
         options: of all phantoms.
+        jobs: processes that draw; the files do not depend on it.
         progress: called with (cases done, cases) after each case.
 
     Returns:
@@ -77,18 +84,35 @@ def write_dataset(
     """
     if cases < 1 or seed < 0:
         raise UsageError(f"{cases} cases and seed {seed} came; expected at least 1 case and a seed from 0")
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs came; at least 1 was expected")
     if format not in FORMATS:
         raise UsageError(f"no phantom format {format!r}; known are {', '.join(FORMATS)}")
     folder = Path(folder)
     _claim(folder, seed)
-    for number in range(1, cases + 1):
-        settings = {"seed": seed, "case": number, "format": format, "options": options.as_dict()}
-        if not _is_complete(folder, number, settings):
-            phantom = make_phantom(case_rng(seed, number), options)
-            _write_case(folder, number, phantom, settings)
-        if progress is not None:
-            progress(number, cases)
+    draw = partial(_draw_case, folder, seed, format, options)
+    with _mapping(jobs) as mapped:
+        for number, _ in enumerate(mapped(draw, range(1, cases + 1)), 1):
+            if progress is not None:
+                progress(number, cases)
     return folder
+
+
+@contextmanager
+def _mapping(jobs: int) -> Iterator[Callable[..., Iterable[None]]]:
+    """Give ``map``, or that of a pool of processes."""
+    if jobs == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield pool.map
+
+
+def _draw_case(folder: Path, seed: int, format: str, options: PhantomOptions, number: int) -> None:
+    """Draw and write one case, unless it is complete."""
+    settings = {"seed": seed, "case": number, "format": format, "options": options.as_dict()}
+    if not _is_complete(folder, number, settings):
+        _write_case(folder, number, make_phantom(case_rng(seed, number), options), settings)
 
 
 def _claim(folder: Path, seed: int) -> None:

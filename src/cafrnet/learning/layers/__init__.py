@@ -5,6 +5,7 @@ from .lafr import LAFR
 from .paired_attention import PairedAttention, PairedBlock
 from .patch import PatchEmbedding
 from .patch_expanding import PatchExpanding
+from .pyramid import Pyramid, conv
 from .reassemble import Reassemble
 from .swin import SwinStage
 from .transformer import TransformerBlock
@@ -17,9 +18,11 @@ __all__ = [
     "PairedBlock",
     "PatchEmbedding",
     "PatchExpanding",
+    "Pyramid",
     "Reassemble",
     "StandardisedConv",
     "SwinStage",
     "TransformerBlock",
     "UpBlock",
+    "conv",
 ]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ...errors import UsageError, nearest
 from ..codes import TruthCodes
@@ -84,43 +85,45 @@ def cell_labels(truth: Truth, codes: TruthCodes, cell: int) -> Tensor:
     Returns:
         [B, H / cell, W / cell] int64: class, or -1 where nothing can be said.
     """
-    batch, height, width = truth.shape
     n = codes.num_classes
     label = codes.singleton.to(truth.device)[truth]
-    rows, cols = height // cell, width // cell
-    pixel_cell = torch.arange(batch * rows * cols, device=truth.device).view(batch, rows, cols)
-    pixel_cell = pixel_cell.repeat_interleave(cell, dim=1).repeat_interleave(cell, dim=2)
-    bins = pixel_cell * (n + 1) + label + 1  # bin 0 of a cell: pixels without one certain class
-    counts = torch.bincount(bins.flatten(), minlength=batch * rows * cols * (n + 1))
-    cover = counts.view(batch, rows, cols, n + 1)[..., 1:] / cell**2
+    of_class = label[:, None] == torch.arange(n, device=truth.device)[:, None, None]
+    cover = F.avg_pool2d(of_class.float(), cell).movedim(1, -1)
     best, which = cover[..., 1:].max(dim=-1)
     result = torch.where(cover[..., 0] > 0.5, 0, -1)
     return torch.where(best >= 0.25, which + 1, result)
 
 
-def sample_cells(labels: Tensor, anchors: int, generator: torch.Generator) -> Tensor:
-    """Choose the same number of cells from every class that is present, rare classes first.
+def sample_cells(
+    labels: Tensor, anchors: int, num_classes: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Choose the same number of cells from every class that is present.
 
     Args:
         labels: [B, h, w] classes, -1 for cells that can't be used.
         anchors: cells per class.
-        generator: source of chance.
+        num_classes: classes that there are.
+        generator: source of chance, on the CPU.
 
     Returns:
-        [N] int64, indices into the flattened ``labels``. A class with fewer cells gives some of them more
-        than once, so that every class has ``anchors`` entries.
+        (cells, classes), both [num_classes * anchors] int64: indices into the flattened ``labels``, and the
+        class each was chosen for; -1 for a class that is absent. A class with fewer cells than ``anchors``
+        gives each of them several times, so that every class that is present has ``anchors`` entries. The
+        shape never depends on the data, so that a GPU need not be waited for.
     """
     flat = labels.flatten()
-    classes, counts = flat[flat >= 0].unique(return_counts=True)
-    chosen = []
-    for c in classes[counts.argsort()]:
-        cells = (flat == c).nonzero()[:, 0]
-        if len(cells) >= anchors:
-            pick = torch.randperm(len(cells), generator=generator)[:anchors]
-        else:
-            pick = torch.randint(len(cells), (anchors,), generator=generator)
-        chosen.append(cells[pick.to(cells.device)])
-    return torch.cat(chosen) if chosen else flat.new_empty(0)
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    local = torch.Generator(flat.device).manual_seed(seed)
+    chance = torch.rand(len(flat), generator=local, device=flat.device, dtype=torch.float64)
+    which = torch.arange(num_classes, device=flat.device)
+    order = (flat + chance).argsort()  # by class, and by chance within a class
+    ends = torch.searchsorted((flat[order]).contiguous(), which, right=True)
+    starts = torch.searchsorted((flat[order]).contiguous(), which)
+    counts = ends - starts
+    turn = torch.arange(anchors, device=flat.device) % counts.clamp(min=1)[:, None]
+    cells = order[(starts[:, None] + turn).clamp(max=len(flat) - 1)]
+    classes = torch.where(counts > 0, which, -1)[:, None].expand_as(cells)
+    return cells.flatten(), classes.flatten()
 
 
 def info_nce(
@@ -138,7 +141,7 @@ def info_nce(
 
     Args:
         features: [N, d], unit length.
-        classes: [N] int64.
+        classes: [N] int64; features of class -1 take no part.
         image: [N] int64, the image of the batch that each feature comes from.
         views: where the images come from.
         settings: temperature, number of negatives, kind of positives.
@@ -153,6 +156,7 @@ def info_nce(
     n = len(features)
     if n == 0:
         return features.sum() * 0.0
+    takes_part = classes >= 0
     same_class = classes[:, None] == classes[None]
     case, section, view = views.case[image], views.slice[image], views.view[image]
     same_case = case[:, None] == case[None]
@@ -163,19 +167,20 @@ def info_nce(
         "view": same_slice & ~same_image,
         "neighbour": same_case & ((section[:, None] - section[None]).abs() == 1),
     }[settings.positives]
-    chance = torch.rand((2, n, n), generator=generator).to(features.device)
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    local = torch.Generator(features.device).manual_seed(seed)
+    chance = torch.rand((2, n, n), generator=local, device=features.device)
     positive_chance = chance[0].masked_fill(~(same_class & allowed), -1)
-    negative_chance = chance[1].masked_fill(same_class, -1)
+    negative_chance = chance[1].masked_fill(same_class | ~takes_part, -1)
     best, positive = positive_chance.max(dim=1)
-    keep = (best >= 0) & (negative_chance >= 0).any(dim=1)
-    if not keep.any():
-        return features.sum() * 0.0
-    similarity = (features @ features.T / settings.temperature)[keep]
-    p = similarity.gather(1, positive[keep][:, None])
+    keep = takes_part & (best >= 0) & (negative_chance >= 0).any(dim=1)
+    similarity = features @ features.T / settings.temperature
+    p = similarity.gather(1, positive[:, None])
     count = min(settings.negatives or n, n)
-    drawn, negative = negative_chance[keep].topk(count, dim=1)
+    drawn, negative = negative_chance.topk(count, dim=1)
     q = similarity.gather(1, negative).masked_fill(drawn < 0, float("-inf"))
-    return (torch.logsumexp(torch.cat([p, q], dim=1), dim=1) - p[:, 0]).mean()
+    each = torch.logsumexp(torch.cat([p, q], dim=1), dim=1) - p[:, 0]
+    return torch.where(keep, each, 0.0).sum() / keep.sum().clamp(min=1)
 
 
 def contrast(
@@ -200,9 +205,9 @@ def contrast(
     for name in settings.maps:
         features = embeddings[name].float()
         labels = cell_labels(truth, codes, truth.shape[-1] // features.shape[-1])
-        cells = sample_cells(labels, settings.anchors, generator)
+        cells, classes = sample_cells(labels, settings.anchors, codes.num_classes, generator)
         image = torch.div(cells, labels[0].numel(), rounding_mode="floor")
         flat = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])[cells]
-        projected = torch.nn.functional.normalize(projections[name.replace("/", "_")](flat), dim=1)
-        losses.append(info_nce(projected, labels.flatten()[cells], image, views, settings, generator))
+        projected = F.normalize(projections[name.replace("/", "_")](flat), dim=1)
+        losses.append(info_nce(projected, classes, image, views, settings, generator))
     return torch.stack(losses).mean()

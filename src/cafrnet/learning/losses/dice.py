@@ -30,15 +30,19 @@ def dice_loss(logits: Logits, truth: Truth, codes: TruthCodes) -> Tensor:
     """
     p, n = logits.softmax(dim=1), logits.shape[1]
     classes, belongs = (t.to(truth.device)[truth].movedim(-1, 1) for t in codes.members)
-    certain = codes.singleton.to(truth.device)[truth] >= 0
-    known = truth != codes.unknown
-    of_set = p.gather(1, classes) * belongs  # [B, k, H, W]
-    squares = (p * p * known[:, None]).sum(dim=(0, 2, 3)) if not known.all() else (p * p).sum(dim=(0, 2, 3))
-    overlap = torch.zeros(n, dtype=p.dtype, device=p.device)
-    overlap = overlap.index_add(0, classes[:, 0].flatten(), (of_set[:, 0] * certain).flatten())
-    says_nothing = (of_set * of_set * (known & ~certain)[:, None]).flatten()
-    squares = squares.index_add(0, classes.flatten(), -says_nothing)
-    size = torch.bincount(classes[:, 0][certain], minlength=n).to(p.dtype)
+    certain = codes.singleton.to(truth.device)[truth]
+    # Sums over masks, not index_add: on a GPU most pixels would queue up at the background's one address.
+    of_class = certain[:, None] == torch.arange(n, device=truth.device)[:, None, None]
+    says_nothing = torch.zeros_like(of_class)
+    for member in range(classes.shape[1]):
+        here = (belongs[:, member] & (certain < 0))[:, None]
+        says_nothing |= here & (
+            classes[:, member : member + 1] == torch.arange(n, device=truth.device)[:, None, None]
+        )
+    counted = (truth != codes.unknown)[:, None] & ~says_nothing
+    overlap = (p * of_class).sum(dim=(0, 2, 3))
+    squares = (p * p * counted).sum(dim=(0, 2, 3))
+    size = of_class.sum(dim=(0, 2, 3)).to(p.dtype)
     scored = size > 0
     scored[0] = False
     dice = 2 * overlap / (squares + size).clamp(min=1e-6)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -11,9 +9,6 @@ from torch.nn import functional as F
 from ...errors import UsageError
 from ..layers import LAFR, PatchEmbedding, Reassemble, TransformerBlock, UpBlock
 from ..types import Features, Image, Output
-
-#: Share of background pixels that the head starts from.
-BACKGROUND_SHARE = 0.95
 
 
 class CAFRNet(nn.Module):
@@ -44,9 +39,7 @@ class CAFRNet(nn.Module):
 
     Differs from / decided beyond the paper: "three shallow branches" and "three intermediate layers" are read
     as three stages of one encoder; decoder, FFN ratio and all widths below 768 are not given there; dropout
-    sits in the blocks and after each decoder convolution; the head's biases start at the background's share
-    of the pixels (as Lin et al. 2017 do for rare foreground), because a head of 16 channels takes hundreds of
-    steps to learn it at Table 1's learning rate. Licence of this code: Apache-2.0.
+    sits in the blocks and after each decoder convolution. Licence of this code: Apache-2.0.
     """
 
     def __init__(
@@ -95,10 +88,6 @@ class CAFRNet(nn.Module):
             UpBlock(c, s, o, dropout) for c, s, o in zip(incoming, skips, decoder_channels, strict=True)
         )
         self.head = nn.Conv2d(decoder_channels[-1], num_classes, kernel_size=1)
-        with torch.no_grad():  # softmax of the biases: the background's share, the rest in equal parts
-            bias = torch.zeros(num_classes)
-            bias[0] = math.log(BACKGROUND_SHARE / (1 - BACKGROUND_SHARE) * (num_classes - 1))
-            self.head.bias = nn.Parameter(bias)
         self.fuse = nn.Conv2d(sum(tap_channels), clr_channels, kernel_size=1) if clr else None
 
     def encode(self, image: Image) -> list[Features]:

@@ -16,6 +16,7 @@ from ...errors import UsageError, nearest
 from ..types import Output
 from .attention_unet import AttentionUNet
 from .cafr_net import CAFRNet
+from .cafr_net_plus import CAFRNetPlus
 from .cost import count_macs, count_parameters
 from .nnunet import NNUNet
 from .swin_unet import SwinUNet
@@ -30,12 +31,13 @@ class Entry:
 
     Attributes:
         factory: class; it takes ``in_channels`` and ``num_classes`` besides its own arguments.
-        table_3: GMACs that the paper prints ("FLOPs", which are multiply-accumulates).
+        table_3: GMACs that the paper prints ("FLOPs", which are multiply-accumulates); None for a network
+            that is not in its table.
         args: arguments that make this size; a caller's own come on top.
     """
 
     factory: Callable[..., nn.Module]
-    table_3: float
+    table_3: float | None
     args: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -57,6 +59,7 @@ REGISTRY: Mapping[str, Entry] = {
     "unetr_pp": Entry(UNETRPP, 8.36),
     "unetr_pp_paper": Entry(UNETRPP, 8.36, {"widths": (64, 128, 256, 512), "depth": 2}),
     "cafr_net": Entry(CAFRNet, 5.12),
+    "cafr_net_plus": Entry(CAFRNetPlus, None),
 }
 
 #: What the arguments "input channels" and "output classes" are called in other libraries.

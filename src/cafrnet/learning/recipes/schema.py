@@ -19,7 +19,7 @@ class PreprocessingRecipe(_Section):
 
     pixel_mm: float = Field(1.17, gt=0)
     size: int = Field(256, ge=32, multiple_of=32)
-    contrast: Literal["none", "he", "clahe"] = "clahe"
+    contrast: Literal["none", "he", "clahe", "he_clahe"] = "clahe"
     low_percentile: float = 0.5
     high_percentile: float = 99.5
     clahe_clip: float = Field(0.01, gt=0, le=1)
@@ -35,12 +35,21 @@ class AugmentationRecipe(_Section):
     shift_px: float = Field(8.0, ge=0)
     elastic: float = Field(0.5, ge=0, le=1)
     elastic_spacing_px: int = Field(32, ge=4)
-    elastic_px: float = Field(3.0, ge=0)
+    elastic_px: float = Field(3.0, ge=0, description="standard deviation of the net's displacements, at most")
+    crop: float = Field(0.0, ge=0, le=1, description="chance of a smaller field of view")
+    crop_to: float = Field(0.4, gt=0, le=1, description="smallest share of the height that is left")
+    synthesis: float = Field(0.0, ge=0, le=1, description="chance of new grey values per structure")
+    curve: float = Field(0.0, ge=0, le=1, description="chance of a random curve over all grey values")
     intensity: float = Field(0.5, ge=0, le=1)
     gamma: tuple[float, float] = (0.7, 1.5)
     gain: float = Field(0.2, ge=0)
     offset: float = Field(0.1, ge=0)
     noise_std: float = Field(0.03, ge=0)
+    artefacts: float = Field(0.0, ge=0, le=1, description="chance of bias field, ghosts and blur, each")
+    bias: float = Field(0.3, ge=0)
+    ghost: float = Field(0.25, ge=0)
+    blur_px: float = Field(1.2, ge=0)
+    metal: float = Field(0.0, ge=0, le=1, description="chance of a signal void")
 
 
 class SamplingRecipe(_Section):
@@ -50,6 +59,13 @@ class SamplingRecipe(_Section):
     patch: int = Field(256, ge=32, multiple_of=32, description="edge of a patch, where unit is patch")
     class_aware: float = Field(0.5, ge=0, le=1, description="share of a batch that is drawn for a class")
     views: int = Field(1, ge=1, le=4, description="augmented views of each slice in a batch")
+
+
+class MixRecipe(_Section):
+    """A second source of training data, such as phantoms. All its cases train, none validates."""
+
+    data: str = Field("", description="folder of a labelled dataset; empty for none")
+    share: float = Field(0.0, ge=0, le=1, description="share of each batch that comes from it")
 
 
 class LossRecipe(_Section):
@@ -85,6 +101,10 @@ class TrainingRecipe(_Section):
     patience: int = Field(10, ge=0, description="epochs without a better validation Dice; 0 never stops")
     patience_after: float = Field(0.1, ge=0, le=1, description="share of the schedule before it counts")
     clip: float = Field(0.0, ge=0, description="largest gradient norm; 0 for none")
+    warmup_steps: int = Field(0, ge=0, description="steps over which the learning rate rises from 0")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the averaged weights; 0 for none")
+    validate_every: int = Field(1, ge=1, description="epochs from one validation to the next")
+    select: Literal["best", "last"] = "best"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(0, ge=0)
     workers: int = Field(0, ge=0, description="processes that prepare batches; 0 for none")
@@ -99,6 +119,7 @@ class Recipe(_Section):
     preprocessing: PreprocessingRecipe = PreprocessingRecipe()
     augmentation: AugmentationRecipe = AugmentationRecipe()
     sampling: SamplingRecipe = SamplingRecipe()
+    mix: MixRecipe = MixRecipe()
     loss: LossRecipe = LossRecipe()
     clr: ClrRecipe = ClrRecipe()
     training: TrainingRecipe = TrainingRecipe()
@@ -111,6 +132,8 @@ class Recipe(_Section):
             raise ValueError(
                 f"training.batch {self.training.batch} is no multiple of sampling.views {self.sampling.views}"
             )
+        if self.mix.share and not self.mix.data:
+            raise ValueError(f"mix.share is {self.mix.share} and mix.data names no dataset; give its folder")
         if self.sampling.unit == "patch" and self.sampling.patch > self.preprocessing.size:
             raise ValueError(
                 f"sampling.patch {self.sampling.patch} is larger than preprocessing.size "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class BatchPlan:
         classes = np.flatnonzero(self.presence.any(axis=0))
         chosen: list[tuple[int, int]] = []
         for wanted in rng.choice(classes, n_class) if len(classes) else ():
-            chosen.append((int(rng.choice(np.flatnonzero(self.presence[:, wanted]))), int(wanted)))
+            chosen.append((int(rng.choice(self._holding[wanted])), int(wanted)))
         order = self._order(epoch)
         start = step * (count - n_class)
         chosen += [(int(order[(start + k) % n_slices]), -1) for k in range(count - len(chosen))]
@@ -67,6 +68,10 @@ class BatchPlan:
             for index, wanted in chosen
             for view in range(self.views)
         ]
+
+    @cached_property
+    def _holding(self) -> list[np.ndarray]:
+        return [np.flatnonzero(of_class) for of_class in self.presence.T]
 
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng((self.seed, 2, epoch)).permutation(len(self.presence))

@@ -37,7 +37,8 @@ COLUMNS = (
 class StepTimer(L.Callback):
     """Split the time of a step into data (reading and augmentation), forward and backward.
 
-    The rest of ``step_s`` is the optimiser and Lightning itself.
+    The rest of ``step_s`` is the optimiser and Lightning itself. On a GPU, which works on while the next
+    thing is asked for, only ``step_s`` summed over an epoch means anything.
     """
 
     def __init__(self) -> None:
@@ -76,9 +77,15 @@ class StepTimer(L.Callback):
         if hasattr(self, "_epoch"):
             self.seconds["epoch_s"] = time.perf_counter() - self._epoch
 
+    def on_train_epoch_end(self, *_: Any) -> None:
+        """Stop it here after an epoch without validation."""
+        self.seconds["epoch_s"] = self.seconds["epoch_s"] or time.perf_counter() - self._epoch
+
 
 class Journal(L.Callback):
-    """One row per epoch in ``journal.csv``, and the weights of the best epoch in ``best.safetensors``.
+    """One row per epoch in ``journal.csv``, and the chosen weights in ``best.safetensors``.
+
+    Chosen are those of the best validation Dice so far, or with ``training.select: last`` always the newest.
 
     Both are written whole or not at all. A resumed run keeps the rows of the epochs that it does not repeat.
     """
@@ -99,9 +106,12 @@ class Journal(L.Callback):
         row: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         row |= {c: f"{metrics[c]:.6g}" for c in COLUMNS if c in metrics}
         row |= {c: f"{v:.3f}" for c, v in self.timer.seconds.items()}
+        if not module.validated:
+            row["val_dice"] = ""
         best = max((float(r["val_dice"]) for r in self.rows if r.get("val_dice")), default=-1.0)
-        if metrics["val_dice"] > best:
-            state = {k: v.contiguous().cpu() for k, v in module.segmenter.state_dict().items()}
+        last = module.recipe.training.select == "last"
+        if last or (module.validated and metrics["val_dice"] > best):
+            state = {k: v.contiguous().cpu() for k, v in module.candidate().state_dict().items()}
             with whole_file(self.run / "best.safetensors") as temporary:
                 # not save_file: its files can be read by their owner alone
                 temporary.write_bytes(save(state, metadata={"epoch": str(trainer.current_epoch)}))

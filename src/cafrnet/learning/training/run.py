@@ -29,7 +29,7 @@ from ...labels import TABLE
 from ...preprocessing import Preprocessing
 from ..bundling.trained import Trained, read_trained, same_trained
 from ..codes import TruthCodes
-from ..data import PreparedCase, TrainingBatches, prepare_cases
+from ..data import Draws, PreparedCase, TrainingBatches, prepare_cases
 from ..export.onnx import export_onnx
 from ..recipes import Recipe
 from ..recipes.load import check, load_recipe
@@ -69,7 +69,7 @@ class Batches(L.LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move a training batch; a validation case is moved in pieces later."""
-        if isinstance(batch, PreparedCase):
+        if isinstance(batch, PreparedCase | Draws):  # slices that were drawn lie on the device already
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
@@ -89,7 +89,8 @@ def train(
     Args:
         recipe: a recipe, the name of one that ships, or a YAML file.
         data: folder of a labelled dataset.
-        split: ``split.json``; its ``train`` part is learnt, its ``val`` part chooses the best epoch.
+        split: ``split.json``; its ``train`` part is learnt, its ``val`` part chooses the best epoch (with
+            ``select=last`` it may be empty).
         out: run folder, new or empty.
         fold: which fold is the test part, for a split into folds.
         init: ``"default"``, a bundle or a run whose weights training starts from; None starts from chance.
@@ -171,34 +172,51 @@ def _preprocessing(recipe: Recipe) -> Preprocessing:
     return Preprocessing(**recipe.preprocessing.model_dump())
 
 
-def _prepare(
-    recipe: Recipe, data: str, parts: dict[str, list[str]], start: Trained | None = None
-) -> _Setup:
+def _prepare(recipe: Recipe, data: str, parts: dict[str, list[str]], start: Trained | None = None) -> _Setup:
     dataset = open_dataset(data)
-    if not parts["train"] or not parts["val"]:
-        raise UsageError(
-            "the split has no training or no validation cases; make another with `cafrnet data split`"
-        )
-    codes = TruthCodes.of([dataset.sets], recipe.num_classes)
+    mixed = open_dataset(recipe.mix.data) if recipe.mix.share else None
+    _check_parts(parts, recipe)
+    codes = TruthCodes.of([d.sets for d in (dataset, mixed) if d is not None], recipe.num_classes)
     settings = _preprocessing(recipe)
     logger.info("preparing %d + %d cases", len(parts["train"]), len(parts["val"]))
-    ready = {p: prepare_cases(dataset.select(parts[p]), settings, codes) for p in ("train", "val")}
-    trained = codes.trained({int(c) for case in ready["train"] for c in np.unique(case.truth)})
+    ready = {
+        p: prepare_cases(dataset.select(parts[p]), settings, codes) if parts[p] else []
+        for p in ("train", "val")
+    }
+    more = prepare_cases(mixed.cases, settings, codes) if mixed is not None else []
+    learnt = [*(ready["train"] if recipe.mix.share < 1 else []), *more]
+    trained = codes.trained({int(c) for case in learnt for c in np.unique(case.truth)})
     if start:
         trained = kept_outputs(trained, start)
     missing = [TABLE[int(i)].name for i in np.flatnonzero(~trained)]
     if missing:
         logger.warning("no training case marks %s: not trained, never predicted", ", ".join(missing))
-    batches = TrainingBatches(ready["train"], codes, recipe)
-    module = TrainingModule(recipe, codes, trained)
+    batches = TrainingBatches(ready["train"], codes, recipe, more)
+    module = TrainingModule(recipe, codes, trained, batches)
     if start:
         start_from(module, start)
     return _Setup(recipe, batches, ready["val"], trained, module)
 
 
+def _check_parts(parts: dict[str, list[str]], recipe: Recipe) -> None:
+    if not parts["train"]:
+        raise UsageError("the split has no training cases; make another with `cafrnet data split`")
+    if not parts["val"] and (recipe.training.select == "best" or recipe.training.patience):
+        raise UsageError(
+            "the split has no validation cases; make another with `cafrnet data split`, or train without: "
+            "select=last patience=0"
+        )
+
+
 def _fit(run: Path, setup: _Setup, *, progress: bool, checkpoint: Path | None) -> Path:
     _quieten_libraries()
     t = setup.recipe.training
+    gpu = torch.cuda.is_available()
+    if gpu:
+        torch.set_float32_matmul_precision("high")
+        for network in (setup.module.segmenter, setup.module.averaged):
+            if network is not None:
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     timer = StepTimer()
     callbacks: list[Callback] = [timer, Journal(run, timer)]
     if t.patience:
@@ -219,7 +237,10 @@ def _fit(run: Path, setup: _Setup, *, progress: bool, checkpoint: Path | None) -
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         reload_dataloaders_every_n_epochs=1,
-        deterministic="warn",
+        deterministic=False if gpu else "warn",  # on a GPU the exact kernels cost several times as much
+        benchmark=gpu,
+        check_val_every_n_epoch=t.validate_every,
+        limit_val_batches=len(setup.val),
         default_root_dir=run,
     )
     began = time.time()
@@ -245,7 +266,8 @@ def finish(run: Path, recipe: Recipe, trained: np.ndarray, *, minutes: float | N
         segmenter.load_state_dict(load_file(run / "best.safetensors"))
     except Exception as error:
         raise InputError(f"{run / 'best.safetensors'} is damaged or of another network: {error}") from error
-    best = max(rows, key=lambda r: float(r.get("val_dice") or 0))
+    last = recipe.training.select == "last"
+    best = rows[-1] if last else max(rows, key=lambda r: float(r.get("val_dice") or 0))
     export_onnx(
         segmenter,
         recipe.preprocessing.size,
@@ -262,7 +284,7 @@ def finish(run: Path, recipe: Recipe, trained: np.ndarray, *, minutes: float | N
         run / "run.json",
         {
             "best_epoch": int(best["epoch"]),
-            "best_val_dice": float(best.get("val_dice") or 0),
+            "best_val_dice": float(best["val_dice"]) if best.get("val_dice") else None,
             "epochs": len(rows),
             "steps": int(rows[-1]["step"]),
             "not_trained": [TABLE[int(i)].name for i in np.flatnonzero(~trained)],
@@ -310,7 +332,7 @@ def _check_checkpoint(path: Path) -> None:
 
 def _write_frequencies(batches: TrainingBatches, run: Path) -> None:
     """Record how often slices hold each class, in the data and in the first epoch's batches."""
-    before, after = batches.plan.frequencies(0)
+    before, after = batches.frequencies(0)
     write_json(
         run / "class_frequencies.json",
         {
