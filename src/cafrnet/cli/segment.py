@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -79,6 +80,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Segment and report; 1 if a scan failed or was left, 2 if all of them lack an option."""
+    if args.threads:  # matrix products of NumPy too; it looks when it is imported
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(args.threads))
     from ..inference.batch import Workers
     from ..inference.bulk.parts import journal_name, share
     from ..inference.inputs import check_writable, plan_jobs
