@@ -60,7 +60,12 @@ def test_table_3_from_words_to_page(spines, tmp_path, monkeypatch):
     shape = table(tmp_path / "r", "shapes")[0]
     assert float(shape["over_segmentation"]) == pytest.approx(100 / 11, rel=0.2)  # L1's voxels, called L2
     regions = {(row["region"], row["method"]) for row in table(tmp_path / "r", "regions")}
-    assert ("junction", "CAFR-Net") in regions
+    assert ("low contrast", "CAFR-Net") in regions
+    pairs = {row["metric"]: row for row in table(tmp_path / "r", "regions_pairs")}
+    assert float(pairs["low contrast: error_rate"]["difference"]) < 0
+    assert float(pairs["low contrast: error_rate"]["p_holm"]) < 0.01
+    assert float(pairs["dsc_low"]["difference"]) == 0
+    assert pairs["dsc_low"]["p_holm_note"] == "no case differs"
     page = (tmp_path / "r/index.html").read_text()
     assert "Table 3: comparison of models" in page
     assert "spines (10 cases" in page

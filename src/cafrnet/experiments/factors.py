@@ -14,6 +14,9 @@ WEIGHT_FACTORS = (0.0, 4.0, 0.25, 0.5, 2.0)
 #: Weights of Sect. 4.2.
 WEIGHTS = {"dice": 0.5, "ce": 1.0, "clr": 0.1}
 
+#: What ``recipes/cafr_net.yaml`` augments by.
+AUGMENTATIONS = ("flip", "rotation_deg", "scale", "shift_px", "elastic", "intensity")
+
 
 @dataclass(frozen=True)
 class Point:
@@ -115,6 +118,16 @@ FACTORS = (
             Point("none", ("preprocessing.contrast=none",)),
             Point("HE", ("preprocessing.contrast=he",)),
             Point("HE, then CLAHE", ("preprocessing.contrast=he_clahe",)),
+        ),
+    ),
+    Factor(
+        "augmentation",
+        "augmentation",
+        "as Table 1",
+        (
+            Point("none", tuple(f"augmentation.{k}=0" for k in AUGMENTATIONS)),
+            Point("no elastic deformation", ("augmentation.elastic=0",)),
+            Point("no intensity changes", ("augmentation.intensity=0",)),
         ),
     ),
     Factor(

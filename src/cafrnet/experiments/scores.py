@@ -21,6 +21,10 @@ from .layout import RunFolder, read_json
 CASE_METRICS = ("dsc", "iou", "hd_mm", "hd95_mm", "hd95_penalised_mm", "assd_mm", "dsc_after_shift")
 
 
+#: What the paper calls "low-contrast structures such as the sacrum and lower lumbar vertebrae" (Sect. 4.3).
+SACRUM_AND_LOWER_LUMBAR = ("S", "L5", "L4")
+
+
 @dataclass(frozen=True, eq=False)
 class RunScores:
     """The scores of one run on its test cases.
@@ -29,9 +33,9 @@ class RunScores:
         name: of the run, for messages.
         fold, seed: of the run.
         fit: what ``fit.json`` says; empty for predictions from outside.
-        cases: case -> metric -> value or None.
+        cases: case -> metric -> value or None: those of ``summary.json``, of the case as a whole
+            (``missed_rate``, ``over_segmentation`` ...), and of its regions (``"junction: error_rate"``).
         structures: rows of ``cases.csv``; numbers as numbers, an empty cell as None.
-        regions: rows of ``regions.csv``.
         notes: what a reader of the scores should know.
     """
 
@@ -41,7 +45,6 @@ class RunScores:
     fit: Mapping[str, Any]
     cases: Mapping[str, Mapping[str, Any]]
     structures: tuple[Mapping[str, Any], ...]
-    regions: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...] = ()
 
 
@@ -151,7 +154,8 @@ def read_scores(folder: Path, name: str, fold: int, seed: int) -> RunScores:
     notes += [f"{len(extra)} predictions belong to no test case and are not scored"] * bool(extra)
     regions = folder / "regions.csv"
     structures = _read_rows(folder / "cases.csv")
-    found = _with_levels(cases, structures)
+    in_regions = _read_rows(regions) if regions.is_file() else []
+    found = _with_more(cases, structures, in_regions)
     return RunScores(
         name,
         fold,
@@ -159,7 +163,6 @@ def read_scores(folder: Path, name: str, fold: int, seed: int) -> RunScores:
         {},
         found,
         tuple(structures),
-        tuple(_read_rows(regions) if regions.is_file() else []),
         tuple(notes),
     )
 
@@ -195,15 +198,22 @@ def common_cases(rows: Sequence[RowScores]) -> frozenset[str]:
     return frozenset.intersection(*(row.cases for row in rows)) if rows else frozenset()
 
 
-def _with_levels(
-    cases: Mapping[str, Mapping[str, Any]], structures: Sequence[Mapping[str, Any]]
+def _with_more(
+    cases: Mapping[str, Mapping[str, Any]],
+    structures: Sequence[Mapping[str, Any]],
+    regions: Sequence[Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:
-    """Add to each case what ``cases.csv`` holds of it as a whole: false positives and pieces."""
+    """Add to each case what the other tables hold of it: false positives, pieces, regions."""
     of_case: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in structures:
         if row.get("id") in HEADLINE and row["status"] in ("found", "missed", "invented"):
             of_case[row["case"]].append(row)
-    return {case: {**scores, **_whole(of_case[case])} for case, scores in cases.items()}
+    found = {case: {**scores, **_whole(of_case[case])} for case, scores in cases.items()}
+    for row in regions:
+        if row["case"] in found:
+            own = {f"{row['region']}: {key}": v for key, v in row.items() if key not in ("case", "region")}
+            found[row["case"]].update(own)
+    return found
 
 
 def _whole(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
@@ -213,7 +223,9 @@ def _whole(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     )
     found = [row for row in rows if row["status"] == "found"]
     judged = [row["level"] for row in rows if row["level"]]
+    low = [row["dsc"] for row in rows if row["class"] in SACRUM_AND_LOWER_LUMBAR]
     return {
+        "dsc_low": _mean(low),
         "over_segmentation": false / truth if truth else None,
         "components": _mean([row["components"] for row in found]),
         "extra_components": _mean([row["components"] - row["truth_components"] for row in found]),

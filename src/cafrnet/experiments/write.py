@@ -29,7 +29,7 @@ from .tables.ablation import ablation, interaction
 from .tables.comparison import all_pairs, comparison
 from .tables.context import Context
 from .tables.sensitivity import sensitivity
-from .tables.structures import by_region, by_structure, shapes
+from .tables.structures import by_region, by_structure, region_pairs, shapes
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,7 @@ def _table3(work: Work, written: Written, partial: str, threads: int, outside: M
         all_pairs(rows, scores, context),
         by_structure(rows, scores, context),
         by_region(rows, scores, context),
+        region_pairs(rows, scores, context),
         shapes(rows, scores, context),
     ]
 
@@ -208,7 +209,13 @@ def _table4(work: Work, written: Written, partial: str) -> None:
     rows = list(work.study.ablation)
     scores = work.scores(rows, work.study.folds, written.problems)
     context = work.context(work.study.folds, partial)
-    written.tables += [ablation(rows, scores, context), interaction(rows, scores, context)]
+    written.tables += [
+        ablation(rows, scores, context),
+        interaction(rows, scores, context),
+        by_region(rows, scores, context, "table4_regions"),
+        region_pairs(rows, scores, context, "table4_regions_pairs"),
+        shapes(rows, scores, context, "table4_shapes"),
+    ]
 
 
 def _sensitivity(work: Work, written: Written, partial: str) -> None:
