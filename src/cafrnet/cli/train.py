@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
             )
         from ..learning.training import run as engine
 
-        print(engine.resume(args.resume, data=places["data"] or None, progress=not args.quiet))
+        done = engine.resume(args.resume, data=places["data"] or None, progress=not args.quiet)
+        if engine.is_first():
+            print(done)
         return 0
     if len(names) != 1:
         raise UsageError(
@@ -89,5 +91,6 @@ def run(args: argparse.Namespace) -> int:
         init=places["init"] or None,
         progress=not args.quiet,
     )
-    print(done)
+    if engine.is_first():
+        print(done)
     return 0

@@ -21,6 +21,7 @@ from ..preprocessing import Preprocessing, prepare, prepare_truth
 from .augmentation import Augmentation
 from .codes import TruthCodes
 from .losses import Views
+from .ranks import share
 from .recipes.schema import Recipe
 from .sampling import BatchPlan, Draw, patch_corner
 
@@ -164,7 +165,7 @@ class TrainingBatches(TorchDataset[Draws]):
         self._sources = list(self._plans(sum(len(c.images) for c in cases)))
         self._augment = Augmentation(recipe.augmentation, codes)
         self._patch = recipe.sampling.patch if recipe.sampling.unit == "patch" else None
-        self.epoch = 0
+        self.epoch, self.rank, self.ranks = 0, 0, 1
 
     def _plans(self, first: int) -> Iterator[_Source]:
         t, s = self.recipe.training, self.recipe.sampling
@@ -200,8 +201,8 @@ class TrainingBatches(TorchDataset[Draws]):
         return self.presence.mean(axis=0), self.presence[drawn].mean(axis=0)
 
     def __getitem__(self, step: int) -> Draws:
-        """Return one batch as it is drawn."""
-        draws = self.draws(self.epoch, step)
+        """Return one batch as it is drawn: this process's share of it (:attr:`rank` of :attr:`ranks`)."""
+        draws = share(self.draws(self.epoch, step), self.rank, self.ranks)
         at = [d.index for d in draws]
         views = Views(
             torch.from_numpy(self.case[at]),

@@ -5,16 +5,18 @@ ranks; Dice, which is a ratio of sums, and CLR, which compares images with each 
 from the sums, or from the features, of all ranks. Every rank then has the same loss, and the gradients that
 DistributedDataParallel averages are those of one process with the whole batch (tested). Without several
 processes all functions return what came.
+
+Own code: in torch 2.13 ``torch.distributed.nn.functional`` is deprecated, and on gloo its ``all_gather``
+scrambles gradients that lie permuted in memory, as those of a map whose channels were moved (tested).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
-from torch.distributed.nn import functional as across
 
 T = TypeVar("T")
 
@@ -34,7 +36,10 @@ def share(batch: Sequence[T], rank: int, ranks: int) -> Sequence[T]:
 
 def total(x: Tensor) -> Tensor:
     """Return the sum of ``x`` over the ranks; gradients reach every rank's ``x``."""
-    return across.all_reduce(x) if count() > 1 else x
+    if count() == 1:
+        return x
+    summed: Tensor = _Total.apply(x)  # type: ignore[no-untyped-call]
+    return summed
 
 
 def gathered(x: Tensor) -> Tensor:
@@ -43,15 +48,42 @@ def gathered(x: Tensor) -> Tensor:
 
     Gradients reach every rank's share. All shares have the same shape.
     """
-    ranks = count()
-    if ranks == 1:
+    if count() == 1:
         return x
-    if x.requires_grad:
-        parts = list(across.all_gather(x.contiguous()))
-    else:
-        parts = [torch.empty_like(x) for _ in range(ranks)]
-        distributed.all_gather(parts, x.contiguous())
-    return torch.stack(parts, dim=1).flatten(0, 1)
+    parts: Tensor = _Gathered.apply(x)  # type: ignore[no-untyped-call]
+    return parts.transpose(0, 1).flatten(0, 1)
+
+
+class _Total(torch.autograd.Function):
+    """Sum over ranks, forwards and backwards."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return _summed(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return _summed(gradient)
+
+
+class _Gathered(torch.autograd.Function):
+    """[b, ...] of each rank -> [ranks, b, ...]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = torch.empty((count(), *x.shape), dtype=x.dtype, device=x.device)
+        distributed.all_gather(list(parts), x.contiguous())
+        return parts
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return _summed(gradient)[distributed.get_rank()]
+
+
+def _summed(x: Tensor) -> Tensor:
+    x = x.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(x)
+    return x
 
 
 def collected(values: Sequence[T]) -> list[T]:

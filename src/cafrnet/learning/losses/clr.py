@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ...errors import UsageError, nearest
 from ..codes import TruthCodes
+from ..ranks import gathered
 from ..types import Features, Truth
 
 POSITIVES = ("class", "view", "neighbour")
@@ -201,6 +202,8 @@ def contrast(
         truth: [B, H, W] codes.
         codes, views, settings, generator: see :func:`cell_labels`, :class:`Views`, :func:`info_nce`.
     """
+    truth, views = gathered(truth), Views(*(gathered(v) for v in views))
+    embeddings = {name: gathered(e) for name, e in embeddings.items()}
     losses = []
     for name in settings.maps:
         features = embeddings[name].float()

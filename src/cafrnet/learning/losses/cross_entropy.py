@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..codes import TruthCodes
+from ..ranks import total
 from ..types import Logits, Truth
 
 
@@ -36,11 +37,12 @@ def cross_entropy(logits: Logits, truth: Truth, codes: TruthCodes, form: str = "
     allowed = F.log_softmax(logits, dim=1).gather(1, classes).masked_fill(~belongs, float("-inf"))
     known = truth != codes.unknown
     log_likelihood = torch.logsumexp(allowed, dim=1) if allowed.shape[1] > 1 else allowed[:, 0]
-    return -(log_likelihood * known).sum() / known.sum().clamp(min=1)
+    sums = total(torch.stack([(log_likelihood * known).sum(), known.sum().to(log_likelihood.dtype)]))
+    return -sums[0] / sums[1].clamp(min=1)
 
 
 def _binary_sum(logits: Logits, singleton: Truth) -> Tensor:
     certain = singleton >= 0
     p = F.softmax(logits, dim=1).permute(0, 2, 3, 1)[certain].clamp(1e-7, 1 - 1e-7)
     g = F.one_hot(singleton[certain], logits.shape[1]).to(p.dtype)
-    return -(g * p.log() + (1 - g) * (1 - p).log()).sum()
+    return -total((g * p.log() + (1 - g) * (1 - p).log()).sum())

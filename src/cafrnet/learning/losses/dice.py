@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..codes import TruthCodes
+from ..ranks import total
 from ..types import Logits, Truth
 
 
@@ -26,7 +27,8 @@ def dice_loss(logits: Logits, truth: Truth, codes: TruthCodes) -> Tensor:
     C are the foreground classes that occur in the batch as a certain single class. A pixel whose set holds
     class c among others says nothing about c, and is left out of the sums of c.
 
-    Differs from the paper: Eq. 11 has no classes.
+    Differs from the paper: Eq. 11 has no classes. Where processes share a batch, the sums are those of the
+    whole batch, see :mod:`..ranks`.
     """
     p, n = logits.softmax(dim=1), logits.shape[1]
     classes, belongs = (t.to(truth.device)[truth].movedim(-1, 1) for t in codes.members)
@@ -43,6 +45,7 @@ def dice_loss(logits: Logits, truth: Truth, codes: TruthCodes) -> Tensor:
     overlap = (p * of_class).sum(dim=(0, 2, 3))
     squares = (p * p * counted).sum(dim=(0, 2, 3))
     size = of_class.sum(dim=(0, 2, 3)).to(p.dtype)
+    overlap, squares, size = total(torch.stack([overlap, squares, size]))
     scored = size > 0
     scored[0] = False
     dice = 2 * overlap / (squares + size).clamp(min=1e-6)

@@ -5,7 +5,7 @@ The defaults are the paper's Tables 1 and 2 where it has them, else the decision
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -108,6 +108,14 @@ class TrainingRecipe(_Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(0, ge=0)
     workers: int = Field(0, ge=0, description="processes that prepare batches; 0 for none")
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        1, description="processes on each machine, one for each GPU; auto: as many as there are GPUs"
+    )
+    nodes: int = Field(1, ge=1, description="machines")
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = Field(
+        "auto", description="of Lightning; auto is ddp where there are several processes"
+    )
+    compile: bool = Field(False, description="torch.compile the network")
 
 
 class Recipe(_Section):

@@ -108,6 +108,8 @@ class Journal(L.Callback):
         row |= {c: f"{v:.3f}" for c, v in self.timer.seconds.items()}
         if not module.validated:
             row["val_dice"] = ""
+        if not trainer.is_global_zero:  # its values are those of all, and one journal is enough
+            return
         best = max((float(r["val_dice"]) for r in self.rows if r.get("val_dice")), default=-1.0)
         last = module.recipe.training.select == "last"
         if last or (module.validated and metrics["val_dice"] > best):

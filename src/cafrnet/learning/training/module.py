@@ -18,6 +18,7 @@ from ..codes import TruthCodes
 from ..data import Batch, Draws, PreparedCase, TrainingBatches
 from ..losses import ClrSettings, contrast, cross_entropy, dice_loss
 from ..models import build_model, normal_output
+from ..ranks import collected
 from ..recipes.schema import Recipe
 from ..types import Image, Logits, Output
 from .score import case_dice
@@ -179,7 +180,7 @@ class TrainingModule(L.LightningModule):
                 group["lr"] = self._rate * min(1.0, (self.global_step + 1) / rise)
         chance = np.random.SeedSequence((self.recipe.training.seed, self.current_epoch, step))
         dropout, clr = (int(s) for s in chance.generate_state(2))
-        torch.manual_seed(dropout)
+        torch.manual_seed(dropout + self.global_rank)  # the ranks hold different images
         self._generator = torch.Generator().manual_seed(clr)
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
@@ -242,7 +243,8 @@ class TrainingModule(L.LightningModule):
 
     def epoch_means(self) -> dict[str, float]:
         """Return what the epoch's steps gave: mean losses, ``train_dice`` and the learning rate."""
-        both, predicted, true = self._train_counts[:, 1:]
+        counts = torch.tensor(collected([self._train_counts.tolist()])).sum(dim=0)
+        both, predicted, true = counts[:, 1:]
         present = true > 0
         dice = (2 * both / (predicted + true).clamp(min=1))[present].mean()
         values = {name: float(total) / self._steps for name, total in self._sums.items()}
@@ -270,8 +272,10 @@ class TrainingModule(L.LightningModule):
         self._val_scores = []
         self.validated = True
 
-    def validation_step(self, case: PreparedCase, _: int) -> None:
-        """Score one case."""
+    def validation_step(self, case: PreparedCase | tuple[()], _: int) -> None:
+        """Score one case; an empty one stands where this process has none left."""
+        if not isinstance(case, PreparedCase):
+            return
         sets = ValueSets({c: tuple(s) for c, s in self._truth_sets().items()})
         score = case_dice(case.truth, self.predict_case(case), sets)
         if score is not None:
@@ -282,7 +286,8 @@ class TrainingModule(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation Dice; 0 when no case could be scored."""
-        score = float(np.mean(self._val_scores)) if self._val_scores else 0.0
+        scores = collected(self._val_scores)  # each case is one rank's
+        score = float(np.mean(scores)) if scores else 0.0
         self.log("val_dice", score, prog_bar=True)
 
     # -- optimiser -----------------------------------------------------------------------------------------

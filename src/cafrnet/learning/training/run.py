@@ -18,6 +18,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
@@ -31,6 +32,7 @@ from ..bundling.trained import Trained, read_trained, same_trained
 from ..codes import TruthCodes
 from ..data import Draws, PreparedCase, TrainingBatches, prepare_cases
 from ..export.onnx import export_onnx
+from ..ranks import share
 from ..recipes import Recipe
 from ..recipes.load import check, load_recipe
 from .callbacks import Journal, PatientStopping, StepTimer, read_journal
@@ -58,18 +60,22 @@ class Batches(L.LightningDataModule):
         """Return the batches of the current epoch, in order."""
         assert self.trainer is not None
         self.batches.epoch = self.trainer.current_epoch
+        self.batches.rank, self.batches.ranks = self.trainer.global_rank, self.trainer.world_size
         context = "forkserver" if self.workers else None
         return DataLoader(
             self.batches, batch_size=None, num_workers=self.workers, multiprocessing_context=context
         )
 
     def val_dataloader(self) -> Any:
-        """Return whole cases, one at a time."""
-        return DataLoader(self.val, batch_size=None)  # type: ignore[arg-type]
+        """Return this process's whole cases, one at a time; all processes have the same number of batches."""
+        assert self.trainer is not None
+        ranks = self.trainer.world_size
+        cases: list[Any] = [*self.val, *[()] * (-len(self.val) % ranks)]
+        return DataLoader(share(cases, self.trainer.global_rank, ranks), batch_size=None)  # type: ignore[arg-type]
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move a training batch; a validation case is moved in pieces later."""
-        if isinstance(batch, PreparedCase | Draws):  # slices that were drawn lie on the device already
+        if not batch or isinstance(batch, PreparedCase | Draws):  # drawn slices are there already
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
@@ -107,12 +113,15 @@ def train(
     start = read_trained(init) if init else None
     if isinstance(recipe, str):
         recipe = load_recipe(recipe, start=start.recipe if start else None)
+    processes(recipe, torch.cuda.is_available())  # what can't start is said before anything is written
     run = Path(out)
-    if run.exists() and any(run.iterdir()):
+    if is_first() and run.exists() and any(run.iterdir()):
         hint = f"--resume {run}" if (run / "last.ckpt").exists() else "another folder"
         raise UsageError(f"{run} is not empty; use {hint}")
     parts = Split.load(split, open_dataset(data)).parts(fold)
     setup = _prepare(recipe, str(data), parts, start)
+    if not is_first():  # the first process writes
+        return _fit(run, setup, progress=False, checkpoint=None)
     run.mkdir(parents=True, exist_ok=True)
     config = {
         "cafrnet": __version__,
@@ -226,8 +235,11 @@ def _fit(run: Path, setup: _Setup, *, progress: bool, checkpoint: Path | None) -
     )
     if progress:
         callbacks.append(TQDMProgressBar(refresh_rate=5))
+    if t.compile:
+        setup.module.segmenter.compile()
     trainer = L.Trainer(
         max_epochs=t.epochs,
+        **processes(setup.recipe, gpu),
         precision=_precision(t.precision),
         gradient_clip_val=t.clip or None,
         callbacks=callbacks,
@@ -253,7 +265,8 @@ def _fit(run: Path, setup: _Setup, *, progress: bool, checkpoint: Path | None) -
         )
     except (KeyboardInterrupt, SystemExit) as stop:  # Lightning ends the process after Ctrl-C; we report
         raise Interrupted(f"training was interrupted; go on with: cafrnet train --resume {run}") from stop
-    finish(run, setup.recipe, setup.trained, minutes=(time.time() - began) / 60)
+    if trainer.is_global_zero:
+        finish(run, setup.recipe, setup.trained, minutes=(time.time() - began) / 60)
     return run
 
 
@@ -297,6 +310,34 @@ def finish(run: Path, recipe: Recipe, trained: np.ndarray, *, minutes: float | N
             "device": "cuda" if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads",
         },
     )
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes: the only one, or rank 0 of several."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def processes(recipe: Recipe, gpu: bool) -> dict[str, Any]:
+    """Return the options of the trainer about devices and machines.
+
+    Raises:
+        UsageError: more devices than there are, or a batch that can't be shared out evenly.
+    """
+    t = recipe.training
+    there = torch.cuda.device_count() if gpu else None
+    devices = (there or 1) if t.devices == "auto" else t.devices
+    if there is not None and devices > there:
+        raise UsageError(f"training.devices {devices} came, this machine has {there} GPU(s)")
+    ranks = devices * t.nodes
+    if t.batch % ranks:
+        raise UsageError(f"training.batch {t.batch} is no multiple of the {ranks} processes that share it")
+    return {
+        "devices": devices,
+        "num_nodes": t.nodes,
+        "strategy": "ddp" if ranks > 1 and t.strategy == "auto" else t.strategy,
+        "sync_batchnorm": gpu and ranks > 1,
+        "use_distributed_sampler": False,  # batches are shared out by us, see TrainingBatches
+    }
 
 
 def _precision(name: str) -> Any:
