@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 from collections import defaultdict
 from dataclasses import fields, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from cafrnet.anatomy import NamingOptions
+from cafrnet.anatomy.prices import NamingModel
 from cafrnet.datasets import Split, open_dataset
 from cafrnet.evaluation.levels import confusion, levels
 from cafrnet.evaluation.sets import resolve
@@ -71,12 +73,15 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--fold", type=int)
     parser.add_argument("--part", default="val")
+    parser.add_argument("--naming", type=Path, help="fitted, where the model has it not yet")
     parser.add_argument("--crops", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", dest="out", type=Path, required=True)
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.data)
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, threads=1)
+    if arguments.naming:
+        model = replace(model, naming=NamingModel.from_dict(json.loads(arguments.naming.read_text())))
     rng = np.random.default_rng(arguments.seed)
     rows = defaultdict(list)
     for case in dataset.select(Split.load(arguments.split, dataset).parts(arguments.fold)[arguments.part]):

@@ -35,6 +35,11 @@ USUAL_HEIGHT_MM, BELIEVED_MM = 27.0, (14.0, 42.0)
 PITCH_PER_HEIGHT = 1.35
 #: A body this many times as high as usual covers two levels; a disc, this many pitches.
 MERGED_BODY, MERGED_DISC = 1.6, 0.9
+#: A body this many times as high as usual may be one and a part of the next, which the picture cuts: it is
+#: split where a cut is as clear as this, and leaves each part so much of a usual height.
+TALL_BODY, CLEAR_CUT, TALL_PART = 1.2, 0.8, 0.2
+#: Thickness of the slabs, across the column, in which a cut is looked for.
+SLAB_MM = 3.0
 #: Two pieces lie at the same place if their extents along the column overlap by this share of the shorter,
 #: and no wider gap than this lies between them from front to back.
 SAME_PLACE, GAP_MM = 0.5, 8.0
@@ -208,47 +213,52 @@ def _split(
 ) -> list[np.ndarray]:
     """Cut a piece that covers several levels across the column."""
     low, high = np.percentile(along[piece], PERCENTILES)
-    pitch = PITCH_PER_HEIGHT * usual_mm
-    if kind == BODY:
-        if high - low <= MERGED_BODY * usual_mm:
-            return [piece]
-        parts = max(2, round((high - low + pitch - usual_mm) / pitch))
-    else:
-        if high - low <= MERGED_DISC * pitch:
-            return [piece]
-        parts = max(2, round((high - low) / pitch) + 1)
-    cuts = [
-        _cut(piece, voxels, along, low + (high - low) * k / parts, (high - low) / parts * 0.35)
-        for k in range(1, parts)
-    ]
-    return [
-        part
-        for part in np.split(piece[np.argsort(along[piece])], _cut_counts(along[piece], cuts))
-        if len(part)
-    ]
+    pitch, height = PITCH_PER_HEIGHT * usual_mm, high - low
+    if kind == BODY and TALL_BODY * usual_mm < height <= MERGED_BODY * usual_mm:
+        reach = (height - TALL_PART * 2 * usual_mm) / 2
+        at, score = _cut(piece, voxels, along, (low + high) / 2, reach)
+        return _parts(piece, along, [at]) if score >= CLEAR_CUT else [piece]
+    if height <= (MERGED_BODY * usual_mm if kind == BODY else MERGED_DISC * pitch):
+        return [piece]
+    parts = max(2, round((height + pitch - usual_mm) / pitch if kind == BODY else height / pitch + 1))
+    step = height / parts
+    return _parts(
+        piece, along, [_cut(piece, voxels, along, low + step * k, step * 0.35)[0] for k in range(1, parts)]
+    )
 
 
-def _cut_counts(along: np.ndarray, cuts: list[float]) -> np.ndarray:
-    return np.searchsorted(np.sort(along), sorted(cuts))
+def _parts(piece: np.ndarray, along: np.ndarray, cuts: list[float]) -> list[np.ndarray]:
+    """Return the voxels of a piece below, between and above cuts."""
+    number = np.searchsorted(np.sort(cuts), along[piece])
+    return [piece[number == k] for k in range(len(cuts) + 1) if (number == k).any()]
 
 
-def _cut(piece: np.ndarray, voxels: Voxels, along: np.ndarray, middle: float, reach: float) -> float:
-    """Return where to cut, within ``reach`` of ``middle``: most of the other kind, or a change of names."""
+def _cut(
+    piece: np.ndarray, voxels: Voxels, along: np.ndarray, middle: float, reach: float
+) -> tuple[float, float]:
+    """Return where to cut, within ``reach`` of ``middle``, and how clear the cut is, 0 to 3.
+
+    That is the probability of the other kind there, plus how much the names below and above differ, plus how
+    much thinner the piece is there than somewhere below and somewhere above.
+    """
     places = np.arange(middle - reach, middle + reach + 0.5, 1.0)
     t, other = along[piece], voxels.other[piece].astype(np.float32)
     names = np.exp(voxels.names[piece].astype(np.float32))
     score = np.zeros(len(places))
+    thick = np.array([(np.abs(t - k) <= SLAB_MM / 2).sum() for k in np.arange(t.min(), t.max() + 1)])
     for k, place in enumerate(places):
         here, below, above = (
-            np.abs(t - place) <= 1.5,
+            np.abs(t - place) <= SLAB_MM / 2,
             (t >= place - 8) & (t < place),
             (t >= place) & (t < place + 8),
         )
         score[k] = other[here].mean() if here.any() else 1.0
         if below.any() and above.any():
             score[k] += 0.5 * np.abs(names[below].mean(axis=0) - names[above].mean(axis=0)).sum()
-    score -= 0.05 * np.abs(places - middle) / max(reach, 1e-3)
-    return float(places[score.argmax()])
+            at = int(place - t.min())
+            score[k] += max(0.0, 1 - here.sum() / min(thick[: at + 1].max(), thick[at:].max()))
+    best = int((score - 0.05 * np.abs(places - middle) / max(reach, 1e-3)).argmax())
+    return float(places[best]), float(score[best])
 
 
 def _joined(pieces: list[np.ndarray], along: np.ndarray, aside: np.ndarray) -> list[np.ndarray]:
