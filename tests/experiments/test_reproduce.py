@@ -100,6 +100,16 @@ def test_table_4_shares_the_full_model_and_shows_the_interaction(spines, tmp_pat
     assert len(manifest["runs"]) == 8
 
 
+def test_table_4_with_a_row_left_out_says_so(spines, tmp_path, monkeypatch):
+    install(monkeypatch, Training())
+    options = Options(steps=20, folds=(0,), rows=("cafr_net", "lafr_only"))
+    assert reproduce(["table4"], spines, tmp_path / "r", options=options).complete
+    baseline, lafr, *_ = table(tmp_path / "r", "table4")
+    assert baseline["dsc_note"] == "not run"
+    assert float(lafr["dsc"]) == pytest.approx(100)
+    assert table(tmp_path / "r", "table4_interaction") == []
+
+
 def test_the_second_time_nothing_is_trained(spines, tmp_path, monkeypatch):
     training = install(monkeypatch, Training())
     options = Options(steps=20, folds=(0,), rows=("unet", "cafr_net"))
