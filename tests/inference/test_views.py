@@ -46,7 +46,7 @@ def test_there_and_back_is_the_picture_wherever_it_is_covered(name):
 
 
 class Rows:
-    """A network that names pixels by their row in the image's own grey values: equivariant by construction."""
+    """A network that names pixels by their grey value, whatever the row: equivariant by construction."""
 
     name, metadata, image_shape, logits_shape = "rows", {}, (None, 1, 32, 32), (None, 4, 32, 32)
     asked = 0
