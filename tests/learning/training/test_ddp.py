@@ -135,11 +135,11 @@ def test_the_batch_is_the_same_whoever_holds_which_share(tiny_dataset, split):
         recipe, str(tiny_dataset), Split.load(split, open_dataset(tiny_dataset)).parts(None)
     ).batches
     batches.epoch = 2
-    whole = batches[3].index.tolist()
+    whole = batches[3].at.tolist()
     shares = []
     for rank in range(2):
         batches.rank, batches.ranks = rank, 2
-        shares.append(batches[3].index.tolist())
-        assert batches[3].index.tolist() == shares[-1]
+        shares.append(batches[3].at.tolist())
+        assert batches[3].at.tolist() == shares[-1]
     assert shares == [whole[0::2], whole[1::2]]
     assert len({batches[3].seed for batches.rank in range(2)}) == 2  # each augments with chance of its own
