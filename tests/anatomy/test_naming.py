@@ -120,12 +120,13 @@ def test_a_network_that_is_off_as_a_whole_is_never_trusted_beyond_that():
     spine = run_of("L5/S", "T12")
     naming, _ = name(draw(*sure(spine)), NamingModel(Prices(evidence=1.0, offset=0.2)))
     assert named(naming) == spine
-    # 0.8 for "as named"; 0.2 is shared by one to four levels either way as 1 : 0.4 : 0.16 : 0.064. Truths two
-    # levels below and more are impossible: L5/S would lie within the sacrum.
-    share = 0.2 / (2 * (1 + 0.4 + 0.16 + 0.064))
-    total = 0.8 + share * (1 + 1 + 0.4 + 0.16 + 0.064)
+    # 0.8 for "as named"; 0.2 is shared by one to three levels either way as 1 : 0.4 : 0.16. Truths two levels
+    # below and more are impossible: L5/S would lie within the sacrum. One level below, two structures do.
+    share = 0.2 / (2 * (1 + 0.4 + 0.16))
+    below = np.exp(-2 * 3.0)
+    total = 0.8 + share * (below + 1 + 0.4 + 0.16)
     assert naming.shift_posterior[0] == pytest.approx(0.8 / total, abs=1e-4)
-    assert naming.shift_posterior[-1] == pytest.approx(share / total, abs=1e-4)
+    assert naming.shift_posterior[-1] == pytest.approx(below * share / total, abs=1e-4)
     assert naming.shift_posterior[2] == pytest.approx(0.4 * share / total, abs=1e-4)
 
 
@@ -332,7 +333,7 @@ def test_wrong_options_and_prices():
     assert NamingOptions.without("all") == NamingOptions(*(False,) * 6)
     with pytest.raises(UsageError, match="evidence -1 came"):
         Prices(evidence=-1)
-    with pytest.raises(UsageError, match="offset must lie"):
+    with pytest.raises(UsageError, match="offsets must lie"):
         Prices(offset=0)
     with pytest.raises(UsageError, match="unknown key 'evidense'"):
         Prices.from_dict({"evidense": 1})

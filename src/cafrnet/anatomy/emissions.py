@@ -25,7 +25,7 @@ def emissions(
     instances: Sequence[Instance],
     model: NamingModel,
     not_trained: Collection[int] = (),
-    offsets: Sequence[int] = (0,),
+    offsets: Sequence[tuple[int, int]] = ((0, 0),),
 ) -> np.ndarray:
     """Return how well each place suits each structure: log-likelihoods [o, n, p]; minus infinity: never.
 
@@ -36,18 +36,23 @@ def emissions(
         instances: from below.
         model: what was fitted.
         not_trained: ids that the network can't say.
-        offsets: [o] by how many levels the network is taken to call every structure too high.
+        offsets: [o] by how many levels the network is taken to call every structure too high, and by how many
+            the patient's shapes are taken to look like those of higher levels.
     """
     above = 2 * max(3, sum(i.kind == "body" for i in instances))
     out = np.full((len(offsets), len(instances), HIGHEST - LOWEST + 1 + above), -np.inf)
     names = len(ROW["body"])
-    said_as = np.clip(np.arange(names + 2) + np.array(offsets)[:, None], 0, names + 1)
+    said_as, shaped_as = (
+        np.clip(np.arange(names + 2) + by[:, None], 0, names + 1) for by in np.array(offsets).T
+    )
     for n, one in enumerate(instances):
         if one.kind == "sacrum":
             out[:, n, -1 - LOWEST] = 0.0
             continue
         first = 0 if one.kind == "disc" else 1
-        fit = _by_name(one, model, not_trained)[said_as] + model.prices.shape * model.shapes.fit(one)
+        shape = model.prices.shape * model.shapes.fit(one)
+        fit = _by_name(one, model, not_trained)[said_as] + shape[shaped_as]
+        fit[:, 0] -= model.prices.below
         row = out[:, n]
         row[:, first % 2 :: 2] = fit[:, -1:]  # above the table
         row[:, : first - LOWEST - 2] = -np.inf
@@ -64,7 +69,7 @@ def _by_name(one: Instance, model: NamingModel, not_trained: Collection[int]) ->
     share = softmax(one.evidence.astype(np.float64))
     fit = prices.evidence * weight(one) * np.log((1 - prices.floor) * share + prices.floor / len(share))
     fit = _unsaid(fit, [i in not_trained for i in ROW[one.kind]], prices.outside)
-    return np.array([fit[:2].max() - prices.outside, *fit, fit[-2:].max() - prices.outside])
+    return np.array([fit[:2].max(), *fit, fit[-2:].max() - prices.outside])
 
 
 def _unsaid(fit: np.ndarray, missing: Sequence[bool], price: float) -> np.ndarray:

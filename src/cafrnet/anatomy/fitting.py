@@ -23,6 +23,7 @@ RANGES = {
     "offset": (0.002, 0.98),
     "floor": (1e-3, 0.5),
     "shape": (0.05, 1.0),
+    "shape_offset": (0.01, 0.6),
 }
 #: What leaving the start by a factor of e costs, so that a few cases don't drive a price to its limit.
 PULL = 0.005
@@ -96,7 +97,7 @@ def _surprise(column: TrueColumn, model: NamingModel) -> float:
 
 
 def fit_prices(
-    columns: Sequence[TrueColumn], start: NamingModel | None = None, steps: int = 150
+    columns: Sequence[TrueColumn], start: NamingModel | None = None, steps: int = 120
 ) -> tuple[NamingModel, float, float]:
     """Fit the prices to columns of validation cases; the shapes stay.
 
@@ -109,7 +110,7 @@ def fit_prices(
         (the model, :func:`surprise` at the start, and with it).
     """
     start = start or NamingModel()
-    names = [n for n in RANGES if n != "shape" or start.shapes.mean]
+    names = [n for n in RANGES if not n.startswith("shape") or start.shapes.mean]
     low, high = (np.log([RANGES[n][k] for n in names]) for k in (0, 1))
 
     def model_at(x: np.ndarray) -> NamingModel:

@@ -24,10 +24,12 @@ class Prices:
         missed: of each structure that was not found between two others.
         twice: of finding one structure as two.
         spurious: of a large structure that is no part of the column.
-        outside: of each structure beyond the table's ends.
+        outside: of each structure above the table, so far as the network's names go.
+        below: of each structure that was taken for a lumbar one and belongs to the sacrum.
         sacrum: of a sacrum that is none.
         shape: what the shape of a structure is worth, as a share of what it would be if sizes and tilts were
             independent of each other.
+        shape_offset: probability that a patient's shapes are, on the whole, those of a level higher or lower.
     """
 
     evidence: float = 0.3
@@ -38,16 +40,21 @@ class Prices:
     twice: float = 4.0
     spurious: float = 8.0
     outside: float = 1.0
+    below: float = 3.0
     sacrum: float = 5.0
     shape: float = 0.6
+    shape_offset: float = 0.15
 
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e3:
                 raise UsageError(f"{f.name} {value!r} came, a number from 0 to 1000 was expected")
-        if not 0 < self.floor < 1 or not 0 < self.offset < 1 or not self.spacing_sd > 0:
-            raise UsageError("floor and offset must lie between 0 and 1, spacing_sd must be positive")
+        if (
+            not all(0 < p < 1 for p in (self.floor, self.offset, self.shape_offset))
+            or not self.spacing_sd > 0
+        ):
+            raise UsageError("floor and offsets must lie between 0 and 1, spacing_sd must be positive")
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any], source: str = "naming") -> Prices:

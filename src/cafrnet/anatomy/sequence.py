@@ -36,8 +36,13 @@ USUAL_PITCH_MM, PITCH_RANGE_MM = 36.0, (18.0, 55.0)
 FARTHEST = len(ROW["body"]) - 1
 #: No distance is more unlikely than this, in nats: collapsed bodies and scoliosis exist.
 FARTHEST_OFF = 12.0
-#: Offsets of the network's names that are thought of, in levels; each further one is so much rarer.
-OFFSETS, RARER = range(-4, 5), 0.4
+#: How many levels the network may call all structures too high, and each further one is so much rarer.
+CALLED, RARER = range(-3, 4), 0.4
+#: How many levels a patient's shapes may look too high.
+LOOKED = range(-1, 2)
+#: Both together, and the place of none.
+OFFSETS = [(called, looked) for called in CALLED for looked in LOOKED]
+NONE = OFFSETS.index((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +100,7 @@ def infer(
         row[k::2] = share
     best = _best(own[weights.argmax()], moves, before)
     places = tuple(None if p is None else 2 * p + k + LOWEST for p, k in zip(best, odd, strict=True))
-    return Posterior(
-        *_likeliest(fits, places, skip, offset_prior(prices)), marginals, fits[len(OFFSETS) // 2]
-    )
+    return Posterior(*_likeliest(fits, places, skip, offset_prior(prices)), marginals, fits[NONE])
 
 
 def _likeliest(
@@ -118,9 +121,10 @@ def _likeliest(
 
 def offset_prior(prices: Prices) -> np.ndarray:
     """Return the log-probability of each of :data:`OFFSETS`."""
-    apart = np.abs(np.array(OFFSETS))
-    off = np.where(apart > 0, RARER ** (apart - 1.0), 0.0)
-    return np.log(np.where(apart == 0, 1 - prices.offset, prices.offset * off / off.sum()))
+    called, looked = np.abs(np.array(OFFSETS)).T
+    rare = sum(RARER ** (abs(k) - 1.0) for k in CALLED if k)
+    called = np.where(called, prices.offset / rare * RARER ** (called - 1.0), 1 - prices.offset)
+    return np.log(called * np.where(looked, prices.shape_offset / 2, 1 - prices.shape_offset))
 
 
 def _moved(place: int | None, by: int) -> int | None:
