@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 def test_budgets_are_those_of_the_page():
     smoke, small, full = BUDGETS["smoke"], BUDGETS["small"], BUDGETS["full"]
-    assert (smoke.steps, smoke.batch, smoke.sizes, smoke.points, smoke.seeds) == (10, 4, "paper", 2, (0,))
+    assert (smoke.steps, smoke.batch, smoke.sizes, smoke.points, smoke.seeds) == (4, 4, "paper", 2, (0,))
     assert (small.steps, small.batch, small.seeds, small.folds) == (2000, 16, (0,), (0, 1, 2, 3, 4))
     assert (full.epochs, full.steps_per_epoch, full.patience, full.seeds) == (500, 95, 10, (0, 1, 2))
 

@@ -103,16 +103,21 @@ def _conclude(result: Any, as_json: bool) -> int:
     if missing:
         print(f"cafrnet: {len(missing)} of {len(result.outcomes)} runs are not there:", file=sys.stderr)
     for o in missing:
-        print(f"  {o.job.run.name} {o.status}: {o.message}", file=sys.stderr)
+        print(f"  {o.job.run.name} {o.status}: {_short(o.message)}", file=sys.stderr)
     for problem in result.written.problems:
         print(f"cafrnet: {problem}", file=sys.stderr)
     return 0 if result.complete else 1
 
 
 def _progress(number: int, count: int, outcome: Any) -> None:
-    message = f": {outcome.message}" if outcome.message else ""
+    message = f": {_short(outcome.message)}" if outcome.message else ""
     line = f"[{number}/{count}] {outcome.job.run.name} {outcome.status} ({outcome.seconds:.0f} s){message}"
     print(line, file=sys.stderr, flush=True)
+
+
+def _short(message: str) -> str:
+    """Return both ends of a long message: what went wrong, and where its trace is."""
+    return message if len(message) <= 400 else f"{message[:240]} ... {message[-150:]}"
 
 
 def _words(words: list[str]) -> tuple[list[str], int | None, list[str]]:

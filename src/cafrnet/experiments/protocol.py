@@ -33,6 +33,7 @@ class Budget:
         sizes: of the three networks whose published size misses the paper's cost: ``"published"`` or
             ``"paper"``.
         strengths: of each disturbance in ``robustness``.
+        disturbed: test cases of each run in ``robustness``; None for all.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Budget:
     points: int | None
     sizes: str
     strengths: tuple[int, ...] = (1, 2, 3, 4, 5)
+    disturbed: int | None = None
 
     @property
     def epochs(self) -> int:
@@ -71,7 +73,7 @@ class Budget:
 
 #: The three budgets of ``cafrnet reproduce``.
 BUDGETS = {
-    "smoke": Budget("smoke", 10, 4, 0, (0,), (0,), 2, "paper", (1, 5)),
+    "smoke": Budget("smoke", 4, 4, 0, (0,), (0,), 2, "paper", (3,), 1),
     "small": Budget("small", 2000, 16, 0, (0, 1, 2, 3, 4), (0,), None, "published"),
     "full": Budget("full", 500 * STEPS_PER_EPOCH, 16, 10, (0, 1, 2, 3, 4), (0, 1, 2), None, "published"),
 }

@@ -136,6 +136,7 @@ def _draw(part: str, work: Work, written: Written, threads: int, workers: int) -
         folds=study.few_folds if part == "learning-curve" else study.folds,
         curve={name: {row.name: row.train_cases or 0 for row in rows} for name, rows in study.curve.items()},
         levels=work.budget.strengths,
+        disturbed=work.budget.disturbed,
         thresholds=read_thresholds(work.folder.thresholds) if work.folder.thresholds.is_file() else None,
         threads=threads,
         workers=workers,

@@ -183,7 +183,7 @@ def _robustness(subject: Subject) -> Made:
     from .robustness import robustness_curves
 
     runs = [run for row_runs in subject.rows(subject.comparison).values() for run in row_runs]
-    plan = Plan(levels=subject.levels)
+    plan = Plan(levels=subject.levels, cases=subject.disturbed)
     out, threads, workers = subject.folder.probes, subject.threads, subject.workers
     table = robustness(runs, subject.data, out, plan=plan, threads=threads, workers=workers)
     drawn = [

@@ -42,6 +42,7 @@ class Subject:
         folds: that count.
         curve: model -> rows with fewer training cases, and how many they have; the model's own row has all.
         levels: strengths of each artefact, 1 to 5.
+        disturbed: test cases of each run that are degraded; None for all.
         thresholds: of the regions, pooled over all test cases.
         threads: of one inference.
         workers: runs that robustness tests at a time.
@@ -55,6 +56,7 @@ class Subject:
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)
     curve: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     levels: tuple[int, ...] = (1, 2, 3, 4, 5)
+    disturbed: int | None = None
     thresholds: Thresholds | None = None
     threads: int | None = None
     workers: int = 1

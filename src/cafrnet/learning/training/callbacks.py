@@ -113,7 +113,8 @@ class Journal(L.Callback):
         best = max((float(r["val_dice"]) for r in self.rows if r.get("val_dice")), default=-1.0)
         last = module.recipe.training.select == "last"
         if last or (module.validated and metrics["val_dice"] > best):
-            state = {k: v.contiguous().cpu() for k, v in module.candidate().state_dict().items()}
+            # copies: a tensor that has two names in its network (DynUNet) is refused otherwise
+            state = {k: v.cpu().contiguous().clone() for k, v in module.candidate().state_dict().items()}
             with whole_file(self.run / "best.safetensors") as temporary:
                 # not save_file: its files can be read by their owner alone
                 temporary.write_bytes(save(state, metadata={"epoch": str(trainer.current_epoch)}))
