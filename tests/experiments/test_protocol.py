@@ -31,7 +31,7 @@ def test_an_epoch_is_a_share_of_the_steps_and_none_is_lost(steps):
     ("wanted", "message"),
     [
         ({"name": "smal"}, "did you mean 'small'"),
-        ({"name": "small", "steps": 1}, "at least 2"),
+        ({"name": "small", "steps": 0}, "at least 1"),
         ({"name": "small", "folds": (0, 5)}, "from 0 to 4"),
         ({"name": "small", "folds": (1, 1)}, "each once"),
         ({"name": "small", "seeds": ()}, "seeds"),

@@ -51,7 +51,7 @@ class Budget:
     def epochs(self) -> int:
         """Number of validations: steps over about ``STEPS_PER_EPOCH``, at least 10 if there are 100 steps."""
         if self.steps < 100:
-            return min(2, self.steps)
+            return 1 if self.steps < 10 else 2
         wanted = max(10, round(self.steps / STEPS_PER_EPOCH))
         near = sorted(range(1, self.steps + 1), key=lambda n: (abs(n - wanted), n))
         return next((n for n in near[: wanted + 10] if self.steps % n == 0 and n >= 10), wanted)
@@ -95,8 +95,8 @@ def budget(
         raise UsageError(f"no budget {name!r}{nearest(name, BUDGETS)}")
     found = BUDGETS[name]
     if steps is not None:
-        if steps < 2:
-            raise UsageError(f"steps={steps} came; at least 2 are needed, one for each validation")
+        if steps < 1:
+            raise UsageError(f"steps={steps} came; at least 1 is needed")
         found = replace(found, steps=steps)
     if folds is not None:
         if not folds or wrong_folds(folds):
