@@ -5,7 +5,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from cafrnet.learning.layers import LAFR, PatchEmbedding, Reassemble, TransformerBlock
+from cafrnet.learning.layers import LAFR, PatchEmbedding, Pyramid, Reassemble, TransformerBlock
 
 
 def test_lafr_is_f_plus_f_times_a():
@@ -58,3 +58,14 @@ def test_reassembly_puts_each_token_at_its_place():
     assert base.shape == (1, 1, 4, 6)
     assert change[2:4, 2:4].all()
     assert change.sum() == 4
+
+
+def test_pyramid_halves_the_resolution_at_each_step():
+    maps = Pyramid(1, (2, 3, 4, 5, 6)).eval()(torch.rand(2, 1, 32, 48))
+    assert [tuple(m.shape) for m in maps] == [
+        (2, 2, 32, 48),
+        (2, 3, 16, 24),
+        (2, 4, 8, 12),
+        (2, 5, 4, 6),
+        (2, 6, 2, 3),
+    ]
