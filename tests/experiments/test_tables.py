@@ -13,6 +13,7 @@ from cafrnet.experiments.factors import FACTORS
 from cafrnet.experiments.pairs import against, seed_noise
 from cafrnet.experiments.rows import TABLE3, TABLE4
 from cafrnet.experiments.tables.ablation import ablation, interaction, verdict
+from cafrnet.experiments.tables.claims import CLAIMS, claims
 from cafrnet.experiments.tables.comparison import all_pairs, comparison
 from cafrnet.experiments.tables.context import Context
 from cafrnet.experiments.tables.sensitivity import sensitivity, stable
@@ -224,6 +225,35 @@ def test_folds_that_lack_a_seed_are_left_out_and_named():
     assert row.folds == (0,)
     table = comparison(TABLE3[:1], {"unet": row}, {}, CONTEXT, "here")
     assert "1 runs are left out" in " ".join(table.notes)
+
+
+def test_claims_hold_fail_or_are_not_decided():
+    scores = {
+        "cafr_net": row_scores("cafr_net", run_scores(even(0.85))),
+        "unet": row_scores("unet", run_scores(even(0.80))),
+        "swin_unet_paper": row_scores("swin_unet_paper", run_scores(even(0.90))),
+        "transunet": row_scores("transunet", run_scores(even(0.80), converged=False)),
+        "lafr_only": row_scores("lafr_only", run_scores(even(0.85))),
+    }
+    table = claims(scores, CONTEXT)
+    better = {row["second"]: row for row in table.rows if row["number"] == 4}
+    assert {name: row["verdict"] for name, row in better.items()} == {
+        "unet": "holds",
+        "swin_unet_paper": "fails",
+        "transunet": "is not decided: not converged (1 of 1 runs)",
+    }
+    assert better["unet"]["p_holm"] == pytest.approx(2 * 2 / 2**10, rel=1e-3)  # of two that were tested
+    assert better["unet"]["paper"] == pytest.approx(0.0673)
+    (best,) = (row for row in table.rows if row["number"] == 58)
+    assert best["verdict"] == "is not decided: no case differs"
+    assert 55 not in {row["number"] for row in table.rows}  # its baseline was not run
+
+
+def test_differences_of_the_claims_are_those_of_the_papers_tables():
+    paper = {row.name: row.paper.dsc for row in (*TABLE3, *TABLE4)}
+    for claim in CLAIMS:
+        if claim.metric == "dsc" and claim.paper is not None:
+            assert claim.paper == pytest.approx((paper[claim.first] - paper[claim.second]) / 100, abs=1e-9)
 
 
 def test_stable_is_a_change_under_twice_the_seed_noise():

@@ -26,6 +26,7 @@ from .score import read_thresholds
 from .scores import RowScores
 from .study import FULL, Study
 from .tables.ablation import ablation, interaction
+from .tables.claims import claims
 from .tables.comparison import all_pairs, comparison
 from .tables.context import Context
 from .tables.sensitivity import sensitivity
@@ -101,6 +102,8 @@ def write_all(
     for part in work.study.what:
         if part in tables:
             _attempt(part, tables[part], written)
+    if {"table3", "table4"} & set(work.study.what):
+        _attempt("claims", lambda: _claims(work, written, partial), written)
     for path in external:
         _attempt(f"external {path}", partial_of(_external, work, written, path, partial), written)
     for part in work.study.what:
@@ -217,6 +220,13 @@ def _table4(work: Work, written: Written, partial: str) -> None:
         region_pairs(rows, scores, context, "table4_regions_pairs"),
         shapes(rows, scores, context, "table4_shapes"),
     ]
+
+
+def _claims(work: Work, written: Written, partial: str) -> None:
+    rows = {row.name: row for row in (*work.study.comparison, *work.study.ablation)}
+    # what can't be used was named with the table that it belongs to
+    scores = work.scores(list(rows.values()), work.study.folds, [])
+    written.tables.insert(0, claims(scores, work.context(work.study.folds, partial)))
 
 
 def _sensitivity(work: Work, written: Written, partial: str) -> None:
