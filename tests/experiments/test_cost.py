@@ -36,7 +36,7 @@ def test_models_take_turns_and_a_measurement_is_kept(tmp_path, monkeypatch):
             assert images.shape == (1, 1, 64, 64)
             calls.append(self.name)
 
-    monkeypatch.setattr(cost, "open_engine", lambda path, threads: Engine(path.parent.name))
+    monkeypatch.setattr(cost, "open_engine", lambda path, threads, engine: Engine(path.parent.name))
     monkeypatch.setattr(cost, "_memory", lambda path, threads: (100.0, 150.0))
     recipe = load_recipe("demo")
     models["none"] = tmp_path / "gone.onnx"

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 #: Timed rounds; each model once per round.
 ROUNDS = 15
 WARM_UP = 2
+#: What all models are measured with.
+ENGINE = "onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def measure(
 
 
 def _side_by_side(models: Mapping[str, Path], threads: int, rounds: int) -> dict[str, dict[str, Any]]:
-    engines = {name: open_engine(path, threads) for name, path in models.items()}
+    engines = {name: open_engine(path, threads, ENGINE) for name, path in models.items()}
     images = {name: _slice(engine) for name, engine in engines.items()}
     names, times = list(engines), {name: list[float]() for name in engines}
     for k in range(WARM_UP + rounds):
@@ -142,6 +144,6 @@ def _peak(path: Path, threads: int) -> tuple[float | None, float | None]:
     import onnxruntime  # noqa: F401 - its own memory is no model's
 
     idle = process_peak_mb()
-    engine = open_engine(path, threads)
+    engine = open_engine(path, threads, ENGINE)
     engine(_slice(engine))
     return idle, process_peak_mb()

@@ -19,6 +19,8 @@ from .layout import RunFolder, read_json
 
 #: No step between the network's answer and its score.
 NETWORK_ALONE = NamingOptions.without("all")
+#: The same for all rows, whatever else is installed.
+ENGINE = "onnxruntime"
 
 
 def score(job: Job) -> bool:
@@ -79,7 +81,7 @@ def predict(
     if into.is_dir():
         for old in into.iterdir():
             old.unlink()
-    model = replace(load_model(run.path, threads=threads), postprocessing=NETWORK_ALONE)
+    model = replace(load_model(run.path, threads=threads, engine=ENGINE), postprocessing=NETWORK_ALONE)
     for case in open_dataset(data).select(cases):
         segment_scan(case.read(), model).save(into / run.prediction(case.id).name)
     return (time.perf_counter() - began) / max(1, len(cases))

@@ -152,7 +152,9 @@ def robustness_of(
     }
     mark = part.with_suffix(".json")
     if not (part.is_file() and mark.is_file() and read_json(mark) == about):
-        model = replace(load_model(run.path, threads=threads), postprocessing=plan.postprocessing)
+        model = replace(
+            load_model(run.path, threads=threads, engine="onnxruntime"), postprocessing=plan.postprocessing
+        )
         rows = [{**_place(run), **row} for case in cases for row in degraded_scores(case, model, plan)]
         write_csv(part, COLUMNS, rows)
         write_json(mark, about)
