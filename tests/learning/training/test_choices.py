@@ -118,6 +118,6 @@ def test_a_mixed_dataset_teaches_what_the_first_does_not_mark(tiny_dataset, ever
     from cafrnet.inference import load_model
 
     alone = engine.train(recipe("epochs=1"), tiny_dataset, everything, tmp_path / "alone")
-    assert "S" in load_model(alone).not_trained
-    assert "S" not in load_model(run).not_trained
+    assert "L2" in load_model(alone).not_trained
+    assert "L2" not in load_model(run).not_trained
     assert yaml.safe_load((run / "config.yaml").read_text())["recipe"]["mix"]["share"] == 0.5
