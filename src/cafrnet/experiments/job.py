@@ -17,6 +17,8 @@ from .rows import Row
 
 #: Raised when what a job does changes, so that older results are not taken for new ones.
 VERSION = 1
+#: What of a recipe is about machines, not about the experiment.
+MACHINERY = ("workers", "devices", "nodes", "strategy", "compile")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +62,11 @@ class Job:
 def essence(recipe: Recipe) -> dict[str, Any]:
     """Return what of a recipe decides the weights, so that two ways to say one thing are one experiment.
 
-    The number of workers decides nothing; where CLR has no weight, its settings neither.
+    Who computes decides nothing; where CLR has no weight, its settings neither.
     """
     raw = recipe.model_dump(mode="json")
-    raw["training"].pop("workers")
+    for key in MACHINERY:
+        raw["training"].pop(key)
     if not (recipe.clr.enabled and recipe.loss.clr > 0):
         raw["clr"], raw["loss"]["clr"] = {"enabled": False}, 0.0
     return raw

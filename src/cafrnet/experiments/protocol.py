@@ -68,6 +68,8 @@ class Budget:
             f"training.steps_per_epoch={self.steps_per_epoch}",
             f"training.batch={self.batch}",
             f"training.patience={self.patience}",
+            "training.validate_every=1",
+            "training.select=best",
         ]
 
 
