@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ def plain(one: Observed) -> dict:
         "discs": one.discs,
         "share": one.share,
         "not_trained": list(column.not_trained),
+        "below_mm": min(column.below_mm, 1e3),
         "structures": [
             {
                 **{key: getattr(i, key) for key in KEPT},
@@ -89,7 +91,12 @@ def instances_of(line: dict) -> list[Instance]:
 
 def true_columns(lines: list[dict]) -> list[TrueColumn]:
     return [
-        TrueColumn(instances_of(line), [s["place"] for s in line["structures"]], line["not_trained"])
+        TrueColumn(
+            instances_of(line),
+            [s["place"] for s in line["structures"]],
+            line["not_trained"],
+            line["below_mm"],
+        )
         for line in lines
         if any(s["place"] is not None for s in line["structures"])
     ]
@@ -99,9 +106,16 @@ def fit(arguments: argparse.Namespace) -> None:
     dataset = open_dataset(arguments.data)
     training = dataset.select(Split.load(arguments.split, dataset).parts(arguments.fold)["train"])
     start = NamingModel(shapes=shapes_of(training, load_model(arguments.model)))
-    model, before, after = fit_prices(true_columns(read_columns(arguments.columns)), start)
+    if arguments.prices:
+        model = replace(start, prices=read_naming(arguments.prices).prices)
+    else:
+        model, before, after = fit_prices(true_columns(read_columns(arguments.columns)), start)
+        print(f"surprise per column: {before:.4f} before, {after:.4f} after\n{model.prices}")
     write_json(arguments.out, model.to_dict())
-    print(f"surprise per column: {before:.4f} before, {after:.4f} after\n{model.prices}")
+
+
+def read_naming(path: Path) -> NamingModel:
+    return NamingModel.from_dict(json.loads(path.read_text()), str(path))
 
 
 def judge(line: dict, model: NamingModel) -> dict:
@@ -112,14 +126,14 @@ def judge(line: dict, model: NamingModel) -> dict:
     known = [n for n, place in enumerate(places) if place is not None]
     if not known:
         return {**row, "own": 0, "counted": 0, "sequence": 0, "posterior": 0.0, "off": "", "least": 0.0}
-    found = infer(instances, model, line["not_trained"])
+    found = infer(instances, model, line["not_trained"], line["below_mm"])
     own = [2 * int(i.evidence.argmax()) + (i.kind == "body") if len(i.evidence) else -1 for i in instances]
     offset = next(
         n for n, one in enumerate(instances) if one.kind != "sacrum" and found.places[n] is not None
     )
     base = (instances[offset].kind == "body") - (found.places[offset] or 0)
-    wrong = [n for n in known if found.places[n] != places[n]]
-    off = {None if found.places[n] is None else found.places[n] - places[n] for n in wrong}
+    off = [found.places[n] - places[n] for n in known if found.places[n] is not None]
+    off = sorted({k for k in off if k})  # a structure that was dropped is missed, not wrong
     named = [
         n for n in range(len(instances)) if found.places[n] is not None and instances[n].kind != "sacrum"
     ]
@@ -127,17 +141,23 @@ def judge(line: dict, model: NamingModel) -> dict:
     counted = [None if p is None else p + base for p in found.places]
     return row | {
         "own": int(all(own[n] == places[n] for n in known)),
-        "counted": int(all(counted[n] == places[n] for n in known)),
-        "sequence": int(not wrong),
+        "counted": int(all(counted[n] in (None, places[n]) for n in known)),
+        "sequence": int(not off),
         "posterior": round(found.shifts.get(0, 0.0), 4),
         "least": round(min((found.confidence(n) for n in named), default=0.0), 4),
-        "off": "/".join(map(str, sorted(off, key=str))),
+        "off": "/".join(map(str, off)),
     }
 
 
 def report(arguments: argparse.Namespace) -> None:
-    model = NamingModel.from_dict(json.loads(arguments.naming.read_text()) if arguments.naming else {})
-    rows = [judge(line, model) for path in arguments.columns for line in read_columns(path)]
+    models = [read_naming(path) for path in arguments.naming] or [NamingModel()]
+    if len(models) == 1:
+        models *= len(arguments.columns)
+    rows = [
+        judge(line, model)
+        for path, model in zip(arguments.columns, models, strict=True)
+        for line in read_columns(path)
+    ]
     for row in rows:
         row["passed"] = int(min(row["posterior"], row["least"]) >= arguments.passing)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -146,8 +166,8 @@ def report(arguments: argparse.Namespace) -> None:
         writer.writeheader()
         writer.writerows(rows)
     summary = {
-        "prices": model.prices.to_dict(),
-        "shapes": model.shapes.mean is not None,
+        "prices": models[0].prices.to_dict(),
+        "shapes": models[0].shapes.mean is not None,
         "pass_from": arguments.passing,
         "whole": share_of([r for r in rows if not r["cropped"]]),
         "cropped": share_of([r for r in rows if r["cropped"]]),
@@ -217,11 +237,12 @@ def main() -> None:
     b.add_argument("data")
     b.add_argument("split")
     b.add_argument("--model", required=True)
+    b.add_argument("--prices", type=Path, help="take the prices of this naming.json; only shapes are fitted")
     b.add_argument("--fold", type=int)
     b.set_defaults(run=fit)
     c = verbs.add_parser("report")
     c.add_argument("columns", type=Path, nargs="+")
-    c.add_argument("--naming", type=Path)
+    c.add_argument("--naming", type=Path, nargs="+", default=[], help="one for all, or one each")
     c.add_argument("--pass", dest="passing", type=float, default=0.95)
     c.set_defaults(run=report)
     for one in (a, b, c):

@@ -23,7 +23,7 @@ GRID = Grid(pixel_mm=1.0, slice_mm=4.0, rows=(0, EDGE - 1))
 TO_WORLD = np.array([[4.0, 0, 0, 0], [0, 0, -1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 #: Prices that are easy to reckon with: one structure is worth one look, the network is hardly ever off as a
 #: whole, a name that is not said has next to no probability.
-PLAIN = NamingModel(Prices(evidence=1.0, offset=1e-9, floor=1e-9))
+PLAIN = NamingModel(Prices(evidence=1.0, offset=1e-9, offset_whole=1e-9, floor=1e-9))
 
 
 def ids(*names: str) -> list[int]:

@@ -21,6 +21,7 @@ from .sequence import infer
 RANGES = {
     "evidence": (0.02, 3.0),
     "offset": (0.002, 0.98),
+    "offset_whole": (0.002, 0.98),
     "floor": (1e-3, 0.5),
     "shape": (0.05, 1.0),
     "shape_offset": (0.01, 0.6),
@@ -41,11 +42,13 @@ class TrueColumn:
         instances: from below.
         places: the true place of each (see :mod:`cafrnet.anatomy.sequence`), None where it is not known.
         not_trained: ids that the network can't say.
+        below_mm: how far the picture goes on below the lowest structure.
     """
 
     instances: Sequence[Instance]
     places: Sequence[int | None]
     not_trained: Collection[int] = ()
+    below_mm: float = 0.0
 
 
 def true_places(instances: Sequence[Instance], true: np.ndarray) -> list[int | None]:
@@ -91,7 +94,7 @@ def surprise(columns: Sequence[TrueColumn], model: NamingModel) -> float:
 
 
 def _surprise(column: TrueColumn, model: NamingModel) -> float:
-    found = infer(column.instances, model, column.not_trained)
+    found = infer(column.instances, model, column.not_trained, column.below_mm)
     shares = [found.marginals[n, p - LOWEST] for n, p in enumerate(column.places) if p is not None]
     return min(SURPRISE, -float(np.log(max(min(shares), 1e-30))))
 

@@ -47,7 +47,7 @@ def name_column(
     options = options or NamingOptions()
     if not instances:
         return Naming(flags=naming_flags((), (), None, field)), ()
-    found = infer(instances, model, not_trained)
+    found = infer(instances, model, not_trained, field.bottom_mm if field else 0.0)
     if not options.sequence:
         found = _each_alone(instances, found)
     ids = tuple(identity(one.kind, place) for one, place in zip(instances, found.places, strict=True))
@@ -93,7 +93,8 @@ def _each_alone(instances: Sequence[Instance], found: Posterior) -> Posterior:
         share = softmax(one.evidence.astype(np.float64)) if len(one.evidence) else np.ones(1)
         marginals[n, first - LOWEST : first - LOWEST + 2 * len(share) : 2] = share
         places.append(first + 2 * int(share.argmax()))
-    alone = shifts(found.emissions[None], places, np.zeros(len(places)), np.zeros(1))
+    nothing = np.zeros(len(places)), np.zeros(1), np.zeros(found.emissions.shape[1])
+    alone = shifts(found.emissions[None], places, *nothing)
     return Posterior(tuple(places), alone, marginals, found.emissions)
 
 
@@ -121,7 +122,7 @@ def name_voxels(
     """
     options = options or NamingOptions()
     instances = find_instances(voxels, grid, options)
-    field = _field(instances, voxels, grid, SACRUM not in not_trained)
+    field = field_of(instances, voxels, grid, SACRUM not in not_trained)
     naming, ids = name_column(
         instances, to_world, model=model, options=options, field=field, not_trained=not_trained
     )
@@ -133,7 +134,7 @@ def name_voxels(
     return naming, of_voxel
 
 
-def _field(instances: Sequence[Instance], voxels: Voxels, grid: Grid, sacrum_known: bool) -> Field:
+def field_of(instances: Sequence[Instance], voxels: Voxels, grid: Grid, sacrum_known: bool) -> Field:
     """Measure how far the column's ends lie from those of the picture."""
     ends = [one for one in instances if one.kind != "sacrum"]
     if not ends or grid.rows is None:

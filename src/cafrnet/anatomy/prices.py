@@ -18,7 +18,8 @@ class Prices:
         evidence: how many independent looks one large structure is worth: neighbouring voxels, and
             neighbouring structures too, err together, so it is small. It is the temperature of the posterior.
         offset: probability that the network, deceived by where the picture is cut, calls all structures some
-            levels too high or too low, however sure it is of each.
+            levels too high or too low, however sure it is of each; where the picture ends at the lowest one.
+        offset_whole: the same where the picture goes on below the column.
         floor: probability that the network's names say nothing, spread evenly.
         spacing_sd: spread of the distance from one place to the next, in pitches.
         missed: of each structure that was not found between two others.
@@ -33,7 +34,8 @@ class Prices:
     """
 
     evidence: float = 0.3
-    offset: float = 0.1
+    offset: float = 0.2
+    offset_whole: float = 0.1
     floor: float = 0.02
     spacing_sd: float = 0.15
     missed: float = 3.0
@@ -51,7 +53,7 @@ class Prices:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e3:
                 raise UsageError(f"{f.name} {value!r} came, a number from 0 to 1000 was expected")
         if (
-            not all(0 < p < 1 for p in (self.floor, self.offset, self.shape_offset))
+            not all(0 < p < 1 for p in (self.floor, self.offset, self.offset_whole, self.shape_offset))
             or not self.spacing_sd > 0
         ):
             raise UsageError("floor and offsets must lie between 0 and 1, spacing_sd must be positive")

@@ -34,6 +34,10 @@ SKIPPED_AT_ONCE = 3
 USUAL_PITCH_MM, PITCH_RANGE_MM = 36.0, (18.0, 55.0)
 #: Shifts that are looked at, in levels, either way.
 FARTHEST = len(ROW["body"]) - 1
+#: A column whose lowest structure lies nearer to the picture's end than so many pitches may be cut there.
+CUT_PITCHES = 0.75
+#: A sacrum of this volume counts half.
+HALF_SACRUM_MM3 = 1500.0
 #: No distance is more unlikely than this, in nats: collapsed bodies and scoliosis exist.
 FARTHEST_OFF = 12.0
 #: How many levels the network may call all structures too high, and each further one is so much rarer.
@@ -71,7 +75,10 @@ class Posterior:
 
 
 def infer(
-    instances: Sequence[Instance], model: NamingModel | None = None, not_trained: Collection[int] = ()
+    instances: Sequence[Instance],
+    model: NamingModel | None = None,
+    not_trained: Collection[int] = (),
+    below_mm: float = 0.0,
 ) -> Posterior:
     """Return names and probabilities of a column.
 
@@ -79,12 +86,15 @@ def infer(
         instances: ordered from below; at least one.
         model: what was fitted.
         not_trained: ids that the network can't say.
+        below_mm: how far the picture goes on below the lowest structure.
     """
     model = model or NamingModel()
     prices = model.prices
     fits = emissions(instances, model, not_trained, OFFSETS)
-    skip = np.array([prices.sacrum if i.kind == "sacrum" else prices.spurious * weight(i) for i in instances])
+    skip = np.array([_price_of_none(i, prices) for i in instances])
     pitch_mm = pitch_of(instances)
+    start = _start(below_mm / pitch_mm, fits.shape[2], prices)
+    prior = offset_prior(prices, cut=below_mm < CUT_PITCHES * pitch_mm)
     odd = [int(i.kind != "disc") for i in instances]  # each kind has every second place only
     own = np.stack([fits[:, n, k::2] for n, k in enumerate(odd)], axis=1)
     moves = {
@@ -94,36 +104,71 @@ def infer(
         for a in range(max(0, b - SKIPPED_AT_ONCE - 1), b)
     }
     before = np.concatenate([[0.0], np.cumsum(skip)])
-    shares, weights = _marginals(own, moves, before, offset_prior(prices))
+    begin = np.array([start[k::2] - before[n] for n, k in enumerate(odd)])
+    after = before[-1] - before[1:]
+    shares, weights = _marginals(own, moves, begin, after, prior)
     marginals = np.zeros(fits.shape[1:])
     for row, share, k in zip(marginals, shares, odd, strict=True):
         row[k::2] = share
-    best = _best(own[weights.argmax()], moves, before)
+    best = _best(own[weights.argmax()], moves, begin, after)
     places = tuple(None if p is None else 2 * p + k + LOWEST for p, k in zip(best, odd, strict=True))
-    return Posterior(*_likeliest(fits, places, skip, offset_prior(prices)), marginals, fits[NONE])
+    return Posterior(*_likeliest(fits, places, skip, prior, start), marginals, fits[NONE])
+
+
+def _price_of_none(one: Instance, prices: Prices) -> float:
+    """Return the price of a structure being no part of the column; a sliver of a sacrum is cheap."""
+    if one.kind != "sacrum":
+        return prices.spurious * weight(one)
+    share = one.volume_mm3 / (one.volume_mm3 + HALF_SACRUM_MM3)
+    return prices.sacrum * share * (0.5 if one.cut else 1.0)
+
+
+def _start(below: float, count: int, prices: Prices) -> np.ndarray:
+    """Return the log-likelihood of a column that begins at each place: [p].
+
+    Where the picture goes on below the lowest structure, whatever should be there was missed.
+
+    Args:
+        below: how far it goes on, in pitches, of which each holds a disc and a body.
+        count: of places.
+        prices: of what was missed, up to that of a sacrum: below a column that ends in sight lies the sacrum.
+    """
+    visible = int(2 * max(min(below, 10.0), 0.0))
+    missed = np.clip(np.arange(count) + LOWEST, 0, visible)
+    return -np.minimum(prices.missed * missed, prices.sacrum)
 
 
 def _likeliest(
-    fits: np.ndarray, places: tuple[int | None, ...], skip: np.ndarray, prior: np.ndarray
+    fits: np.ndarray,
+    places: tuple[int | None, ...],
+    skip: np.ndarray,
+    prior: np.ndarray,
+    start: np.ndarray,
 ) -> tuple[tuple[int | None, ...], dict[int, float]]:
     """Move the best path to the most probable whole-column shift; return it with the shifts from there.
 
     The best path is that under the likeliest offset of the network; summed over all offsets another shift may
     win.
     """
-    found = shifts(fits, places, skip, prior)
+    found = shifts(fits, places, skip, prior, start)
     by = max(found, key=lambda k: (found[k], -abs(k)), default=0)
     if not by:
         return places, found
     places = tuple(_moved(place, 2 * by) for place in places)
-    return places, shifts(fits, places, skip, prior)
+    return places, shifts(fits, places, skip, prior, start)
 
 
-def offset_prior(prices: Prices) -> np.ndarray:
-    """Return the log-probability of each of :data:`OFFSETS`."""
+def offset_prior(prices: Prices, cut: bool = True) -> np.ndarray:
+    """Return the log-probability of each of :data:`OFFSETS`.
+
+    Args:
+        prices: of both offsets.
+        cut: whether the picture ends at the lowest structure.
+    """
+    offset = prices.offset if cut else prices.offset_whole
     called, looked = np.abs(np.array(OFFSETS)).T
     rare = sum(RARER ** (abs(k) - 1.0) for k in CALLED if k)
-    called = np.where(called, prices.offset / rare * RARER ** (called - 1.0), 1 - prices.offset)
+    called = np.where(called, offset / rare * RARER ** (called - 1.0), 1 - offset)
     return np.log(called * np.where(looked, prices.shape_offset / 2, 1 - prices.shape_offset))
 
 
@@ -172,7 +217,11 @@ def pitch_of(instances: Sequence[Instance]) -> float:
 
 
 def shifts(
-    fits: np.ndarray, places: Sequence[int | None], skip: np.ndarray, prior: np.ndarray
+    fits: np.ndarray,
+    places: Sequence[int | None],
+    skip: np.ndarray,
+    prior: np.ndarray,
+    start: np.ndarray,
 ) -> dict[int, float]:
     """Return the probability of each whole-column shift, the steps between structures held fixed.
 
@@ -183,6 +232,7 @@ def shifts(
         places: of the best path.
         skip: [n] prices of being no part of the column.
         prior: [offset] log-probabilities.
+        start: [p] log-likelihood of beginning at a place.
     """
     kept = [(n, place) for n, place in enumerate(places) if place is not None]
     if not kept:
@@ -197,20 +247,22 @@ def shifts(
                 total = total - skip[n]
             else:
                 total = total + (fits[:, n, to] if 0 <= to < fits.shape[2] else -np.inf)
+        first = kept[0][1] + 2 * k - LOWEST
+        total = total + (start[first] if 0 <= first < len(start) else 0.0)
         sums[k] = float(_log_sum(total, axis=0))
     shares = softmax(np.array(list(sums.values())))
     return {k: float(p) for k, p in zip(sums, shares, strict=True)}
 
 
 def _best(
-    fits: np.ndarray, moves: dict[tuple[int, int], np.ndarray], before: np.ndarray
+    fits: np.ndarray, moves: dict[tuple[int, int], np.ndarray], begin: np.ndarray, after: np.ndarray
 ) -> tuple[int | None, ...]:
     """Return the most probable path (Viterbi)."""
     n, count = fits.shape
     score = np.empty_like(fits)
     came: list[np.ndarray] = []
     for b in range(n):
-        best, source = np.full(count, -before[b]), np.full((count, 2), -1)
+        best, source = begin[b].copy(), np.full((count, 2), -1)
         for a in range(max(0, b - SKIPPED_AT_ONCE - 1), b):
             reach = score[a][:, None] + moves[a, b]
             top = reach.max(axis=0)
@@ -219,7 +271,7 @@ def _best(
             source[better] = np.stack([np.full(count, a), reach.argmax(axis=0)], axis=1)[better]
         score[b] = fits[b] + best
         came.append(source)
-    ends = score.max(axis=1) - (before[-1] - before[1:])
+    ends = score.max(axis=1) - after
     places: list[int | None] = [None] * n
     b = int(ends.argmax())
     p = int(score[b].argmax())
@@ -230,18 +282,21 @@ def _best(
 
 
 def _marginals(
-    fits: np.ndarray, moves: dict[tuple[int, int], np.ndarray], before: np.ndarray, prior: np.ndarray
+    fits: np.ndarray,
+    moves: dict[tuple[int, int], np.ndarray],
+    begin: np.ndarray,
+    after: np.ndarray,
+    prior: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the probability of each place of each structure, [n, p], and of each offset.
 
     Forward and backward sums; every structure has its own kind's places only.
     """
     count, n, _ = fits.shape
-    after = before[-1] - before[1:]
     ahead, back = np.empty_like(fits), np.empty_like(fits)
     with np.errstate(divide="ignore", invalid="ignore"):
         for b in range(n):
-            ways = [np.full_like(fits[:, 0], -before[b])]
+            ways = [np.repeat(begin[b][None], count, axis=0)]
             for a in range(max(0, b - SKIPPED_AT_ONCE - 1), b):
                 ways.append(_log_sum(ahead[:, a, :, None] + moves[a, b], axis=1))
             ahead[:, b] = fits[:, b] + _log_sum(np.array(ways), axis=0)

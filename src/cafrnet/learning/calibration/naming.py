@@ -16,6 +16,7 @@ import numpy as np
 from ...anatomy.fitting import TrueColumn, fit_prices, structures_of, true_places
 from ...anatomy.instances import Instance, find_instances
 from ...anatomy.kinds import Voxels, by_kind, voxels_of
+from ...anatomy.name import field_of
 from ...anatomy.prices import NamingModel
 from ...anatomy.shapes import Shapes, fit_shapes
 from ...datasets import Case
@@ -88,11 +89,13 @@ def column_of(scan: Scan, ids: np.ndarray, model: Model) -> TrueColumn:
         logits = checked_logits(model, ready.images[first : first + SLICES_AT_ONCE, None])
         parts.append(voxels_of(logits, by_kind(logits), first))
     voxels = Voxels.together(parts)
-    found = find_instances(voxels, grid_of(scan, ready.grid), model.postprocessing)
+    grid = grid_of(scan, ready.grid)
+    found = find_instances(voxels, grid, model.postprocessing)
     true = prepare_truth(ids, scan, ready.grid)[tuple(voxels.at.astype(np.intp).T)]
     places = true_places(found, true)
     light = [replace(one, voxels=one.voxels[:0].copy()) for one in found]  # hundreds of columns are kept
-    return TrueColumn(light, places, model.not_trained_ids)
+    below_mm = field_of(found, voxels, grid, sacrum_known=True).bottom_mm
+    return TrueColumn(light, places, model.not_trained_ids, below_mm)
 
 
 def shapes_of(cases: Sequence[Case], model: Model) -> Shapes:
