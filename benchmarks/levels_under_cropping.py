@@ -128,15 +128,10 @@ def judge(line: dict, model: NamingModel) -> dict:
         return {**row, "own": 0, "counted": 0, "sequence": 0, "posterior": 0.0, "off": "", "least": 0.0}
     found = infer(instances, model, line["not_trained"], line["below_mm"])
     own = [2 * int(i.evidence.argmax()) + (i.kind == "body") if len(i.evidence) else -1 for i in instances]
-    offset = next(
-        n for n, one in enumerate(instances) if one.kind != "sacrum" and found.places[n] is not None
-    )
-    base = (instances[offset].kind == "body") - (found.places[offset] or 0)
     off = [found.places[n] - places[n] for n in known if found.places[n] is not None]
     off = sorted({k for k in off if k})  # a structure that was dropped is missed, not wrong
-    named = [
-        n for n in range(len(instances)) if found.places[n] is not None and instances[n].kind != "sacrum"
-    ]
+    column = [n for n, one in enumerate(instances) if one.kind != "sacrum"]
+    named = [n for n in column if found.places[n] is not None]
     base = (instances[named[0]].kind == "body") - (found.places[named[0]] or 0) if named else 0
     counted = [None if p is None else p + base for p in found.places]
     return row | {

@@ -148,8 +148,8 @@ def test_the_sacrum_outweighs_names_that_are_off():
 
 
 def test_a_column_that_ends_within_the_picture_ends_at_the_sacrum():
-    # No sacrum was learnt, the names are a level too high by 0.52 to 0.48. Two pitches and a half of picture lie
-    # below: if the names were right, L5/S, L5 and L4/L5 would be there to be seen.
+    # No sacrum was learnt, the names are a level too high by 0.52 to 0.48. Two pitches and a half of picture
+    # lie below: if the names were right, L5/S, L5 and L4/L5 would be there to be seen.
     true = run_of("L5/S", "T12")
     said = [{TABLE.column[TABLE.column.index(i) + 2]: 0.52, i: 0.48} for i in true]
     drawn = draw([TABLE[i].kind for i in true], said, lowest=EDGE - 80)

@@ -67,11 +67,15 @@ class Posterior:
     emissions: np.ndarray
 
     def confidence(self, n: int) -> float:
-        """Return the probability of what the best path says about a structure."""
-        place = self.places[n]
+        """Return the probability of what the best path says about a structure.
+
+        Of a place: given that it is part of the column at all. That a structure may be none makes its name no
+        more wrong.
+        """
+        place, part = self.places[n], float(self.marginals[n].sum())
         if place is None:
-            return float(np.clip(1 - self.marginals[n].sum(), 0, 1))
-        return float(self.marginals[n, place - LOWEST])
+            return float(np.clip(1 - part, 0, 1))
+        return float(self.marginals[n, place - LOWEST] / max(part, 1e-12))
 
 
 def infer(
