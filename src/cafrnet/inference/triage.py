@@ -22,6 +22,8 @@ from .watch import Watch
 
 #: Flags that describe a scan without casting doubt on its names.
 HARMLESS = ("sacrum", "unnamed", "field of view")
+#: What no real scan at hand marks: nothing tells how good its outline is, so a poor one is no reason.
+UNSCORED = frozenset(TABLE[i].name for i in TABLE.of_kind("sacrum"))
 #: A mean predicted Dice below this share of what passes is a failure.
 HOPELESS = 0.5
 
@@ -145,7 +147,7 @@ def _dice(dice: Mapping[str, float], lines: Thresholds) -> list[str]:
         reasons.append(
             f"the mean predicted Dice of the outlines is {mean:.2f}, {lines.dice_pass:.2f} is asked for"
         )
-    low = [f"{name} {d:.2f}" for name, d in dice.items() if d < lines.dice_structure]
+    low = [f"{name} {d:.2f}" for name, d in dice.items() if d < lines.dice_structure and name not in UNSCORED]
     if low:
         reasons.append(f"outlines with a predicted Dice below {lines.dice_structure:.2f}: {', '.join(low)}")
     return reasons

@@ -23,8 +23,9 @@ from .variants import crop, degrade, take_rows
 
 #: Voxels this many pixels around a structure count as well.
 AROUND = 4
-#: Kinds of level error (see :mod:`cafrnet.evaluation.levels`); a part that is missing is none.
-WRONG = ("shift", "swap", "merge", "wrong", "split")
+#: A true body or disc carries a wrong name where another name of its kind covers at least this share of it, and
+#: more than its own does. A disc that its vertebra covers has a bad outline, not a wrong name.
+MISNAMED = 0.25
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def compare(found: Segmentation, truth: np.ndarray, sets: ValueSets, case: str, 
     pair = resolve(truth, found.labels, sets)
     counts = confusion(pair.truth, pair.pred)
     judged = levels(counts, [i for i in pair.marked if i in TABLE.of_kind("body", "disc")])
-    wrong = tuple(TABLE[i].name for i, status in judged.status.items() if status in WRONG)
+    wrong = tuple(TABLE[i].name for i in judged.status if _misnamed(i, counts))
     assert found.naming is not None  # post-processing is on
     assert found.triage is not None
     named = {name: TABLE[name].id for name in found.triage.predicted_dice}
@@ -78,6 +79,13 @@ def compare(found: Segmentation, truth: np.ndarray, sets: ValueSets, case: str, 
     }
     visible = len(judged.status)
     return Trial(case, variant, found.naming, found.triage, wrong, dice, outline, visible)
+
+
+def _misnamed(identity: int, counts: np.ndarray) -> bool:
+    same = np.array(TABLE.of_kind(TABLE[identity].kind))
+    cover = counts[identity, same]
+    most = int(cover.argmax())
+    return bool(same[most] != identity and cover[most] >= MISNAMED * counts[identity].sum())
 
 
 def _scored(identity: int, counts: np.ndarray, marked: frozenset[int]) -> bool:
