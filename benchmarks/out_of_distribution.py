@@ -23,7 +23,8 @@ import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -229,10 +230,15 @@ def _through(
 ) -> Labelled:
     """Resample every slice: output pixel p comes from ``matrix p + offset``."""
     image, low = base.scan.voxels.astype(np.float32), float(base.scan.voxels.min())
-    known = {"output_shape": shape, "mode": "constant"}
-    voxels = [ndimage.affine_transform(s, matrix, offset, order=1, cval=low, **known) for s in image]
-    truth = [ndimage.affine_transform(s, matrix, offset, order=0, cval=0, **known) for s in base.truth]
-    return replace(base, scan=Scan(np.stack(voxels), affine, source=base.name), truth=np.stack(truth))
+
+    def resample(one: np.ndarray, order: int, outside: float) -> np.ndarray:
+        return ndimage.affine_transform(
+            one, matrix, offset, shape, order=order, mode="constant", cval=outside
+        )
+
+    voxels = np.stack([resample(s, 1, low) for s in image])
+    truth = np.stack([resample(s, 0, 0) for s in base.truth])
+    return replace(base, scan=Scan(voxels, affine, source=base.name), truth=truth)
 
 
 # ---- scanner --------------------------------------------------------------------------------------------
@@ -367,17 +373,17 @@ def _outline(counts: np.ndarray, kind: str) -> float:
     return float(2 * both / max(counts[ids].sum() + counts[:, ids].sum(), 1))
 
 
-def bases(args: argparse.Namespace, models: Sequence[tuple[Model, list[Case]]]) -> Iterator[tuple]:
-    """Yield (model, source, scan name, maker of the scan), real scans and phantoms in turn."""
-    real = [(model, "real", case.id, lambda c=case: _read(c)) for model, cases in models for case in cases]
-    made = [
-        (models[0][0], "phantom", f"phantom {seed}", lambda s=seed: _drawn(s, PHANTOM))
-        for seed in range(FIRST_PHANTOM, FIRST_PHANTOM + args.phantoms)
+def bases(models: Sequence[tuple[Model, str, list[Case]]], phantoms: int) -> Iterator[tuple]:
+    """Yield (model, mark, source, name, maker of the scan), runs and sources by turns."""
+    per_run = [
+        [(model, mark, "real", case.id, partial(_read, case)) for case in cases]
+        for model, mark, cases in models
     ]
-    per_run = [real[k :: args.cases] for k in range(args.cases)] if args.cases else []
-    real = [one for some in per_run for one in some]  # the runs by turns
-    for k in range(max(len(real), len(made))):
-        yield from (some[k] for some in (real, made) if k < len(some))
+    real = [one for some in zip_longest(*per_run) for one in some if one is not None]
+    seeds = range(FIRST_PHANTOM, FIRST_PHANTOM + phantoms)
+    made = [(*models[0][:2], "phantom", f"phantom {s}", partial(_drawn, s, PHANTOM)) for s in seeds]
+    for pair in zip_longest(real, made):
+        yield from (one for one in pair if one is not None)
 
 
 def _read(case: Case) -> Labelled:
@@ -390,49 +396,58 @@ def chosen(strengths: Sequence[float], n: int) -> list[float]:
     return [strengths[round((k + 1) * len(strengths) / n) - 1] for k in range(n)]
 
 
-def try_one(base: Labelled, source: str, model: Model, mark: str, strengths: int) -> list[dict]:
-    """Return the rows of one scan."""
-    trials = [("as it is", 0.0, base)]
+def trials(source: str, strengths: int) -> list[tuple[str, float]]:
+    """Return condition and strength of every trial of a scan, the scan as it is first."""
+    each = ((name, s) for name, one in CONDITIONS[source].items() for s in chosen(one.strengths, strengths))
+    return [("as it is", 0.0), *each]
+
+
+def try_one(
+    base: Labelled, source: str, model: Model, mark: str, open_trials: list[tuple[str, float]]
+) -> list[dict]:
+    """Return one row for each trial of a scan."""
     rows = []
-    for name, one in CONDITIONS[source].items():
-        trials += [(name, s, None) for s in chosen(one.strengths, strengths)]
-    for name, strength, shown in trials:
-        shown = shown or CONDITIONS[source][name].apply(base, strength)
+    for name, strength in open_trials:
+        shown = base if name == "as it is" else CONDITIONS[source][name].apply(base, strength)
         what = {"model": mark, "source": source, "scan": base.name, "condition": name, "strength": strength}
         rows.append({**what, **measure(shown, model)})
     _drawn.cache_clear()
     return rows
 
 
-def run(args: argparse.Namespace) -> None:
-    began = time.monotonic()
+def open_models(args: argparse.Namespace) -> list[tuple[Model, str, list[Case]]]:
+    """Return each run's model, the mark of its files, and its cases."""
     dataset = open_dataset(args.data)
     judge = load_model(args.calibration_of, engine="onnxruntime") if args.calibration_of else None
-    models, marks = [], {}
+    models = []
     for path, split in args.run:
-        model = load_model(path, threads=args.threads, engine="onnxruntime")
         mark = sha256(Path(path) / "model.onnx")[:12]
+        model = load_model(path, threads=args.threads, engine="onnxruntime")
         if judge is not None:
             model = replace(model, calibration=judge.calibration, naming=judge.naming)
             mark += "+" + sha256(Path(args.calibration_of) / "model.onnx")[:12]
-        marks[id(model)] = mark
-        models.append((model, dataset.select(Split.load(split, dataset).parts(None)["val"][: args.cases])))
+        cases = dataset.select(Split.load(split, dataset).parts(None)["val"][: args.cases])
+        models.append((model, mark, cases))
+    return models
+
+
+def run(args: argparse.Namespace) -> None:
+    began = time.monotonic()
+    models = open_models(args)
     file = args.out / "rows.csv"
-    old = read_rows(file) if file.exists() else []
-    rows = [r for r in old if r["model"] in marks.values()]
-    for model, source, name, make in bases(args, models):
-        mark = marks[id(model)]
-        wanted = 1 + args.strengths * len(CONDITIONS[source])
-        have = [r for r in rows if (r["model"], r["source"], r["scan"]) == (mark, source, name)]
-        if len(have) >= wanted:
+    rows = read_rows(file) if file.exists() else []
+    rows = [r for r in rows if r["model"] in {mark for _, mark, _ in models}]
+    for model, mark, source, name, make in bases(models, args.phantoms):
+        here = {(r["model"], r["scan"], r["condition"], r["strength"]) for r in rows}
+        todo = [t for t in trials(source, args.strengths) if (mark, name, *t) not in here]
+        if not todo:
             continue
         if args.minutes and time.monotonic() - began > 60 * args.minutes:
             print(f"time is over before {name}; the same command goes on from here", flush=True)
             break
-        rows = [r for r in rows if r not in have]
-        rows += try_one(make(), source, model, mark, args.strengths)
+        rows += try_one(make(), source, model, mark, todo)
         write_rows(file, rows)
-        print(f"{name}: {wanted} scans, {time.monotonic() - began:.0f} s", flush=True)
+        print(f"{name}: {len(todo)} scans, {time.monotonic() - began:.0f} s", flush=True)
     report(args)
 
 
