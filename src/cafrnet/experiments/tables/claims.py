@@ -61,12 +61,12 @@ COLUMNS = (
     Column("text", "what is claimed"),
     Column("first", "first"),
     Column("second", "second"),
+    Column("verdict", "here it"),
     Column("metric", "metric"),
     Column("difference", "first minus second", 4),
     Column("p_holm", "p (Wilcoxon, Holm)", 4),
     Column("cases", "cases"),
     Column("paper", "paper's difference", 4),
-    Column("verdict", "here it"),
 )
 
 

@@ -126,7 +126,7 @@ def by_region(
         "are over structures found; the last column gives missed ones the diagonal of the volume."
     )
     notes = tuple(missing_notes([scores[row.name] for row in there]))
-    return Table(name, "Regions", caption, columns, tuple(lines), notes)
+    return Table(name, f"Regions{_of(name)}", caption, columns, tuple(lines), notes)
 
 
 #: What is tested in a region, and the structures of the paper's claim about low contrast.
@@ -163,7 +163,14 @@ def region_pairs(
         "cases, corrected by Holm over the rows, for each metric on its own."
     )
     notes = tuple(missing_notes([scores[row.name] for row in there]))
-    return Table(name, "Regions: every comparison", caption, REGION_PAIR_COLUMNS, tuple(lines), notes)
+    return Table(
+        name, f"Regions: every comparison{_of(name)}", caption, REGION_PAIR_COLUMNS, tuple(lines), notes
+    )
+
+
+def _of(name: str) -> str:
+    """Return which rows a table is about, for its title."""
+    return " (ablation)" if name.startswith("table4") else ""
 
 
 SHAPE_COLUMNS = (
@@ -194,4 +201,6 @@ def shapes(
         "neighbours, over structures found."
     )
     notes = tuple(missing_notes([scores[row.name] for row in there]))
-    return Table(name, "Over-segmentation and fragmentation", caption, SHAPE_COLUMNS, tuple(lines), notes)
+    return Table(
+        name, f"Over-segmentation and fragmentation{_of(name)}", caption, SHAPE_COLUMNS, tuple(lines), notes
+    )
