@@ -300,22 +300,22 @@ CONDITIONS: Mapping[str, Mapping[str, Condition]] = {
             lambda b, s: resynthesise(b, random_contrast(seed_of(0, b.name, "any")), s),
         ),
         "slices": Condition("thicker slices", "mm (clean: 1.8)", (2.7, 3.6, 4.4, 5.5), respace),
-        "matrix": Condition("larger matrix", "pixels a side", (320, 512, 704, 880), rematrix),
+        "matrix": Condition("square matrix", "pixels a side", (320, 512, 704, 880), rematrix),
         **EITHER,
     },
     "phantom": {
         "t1": Condition("T1", "share of T1", MIX, lambda b, s: mixed_phantom(b, "t1", s)),
         "stir": Condition("STIR", "share of STIR", MIX, lambda b, s: mixed_phantom(b, "stir", s)),
         "slices": Condition(
-            "slice distance, same width", "mm (clean: 4.4)", (3.3, 5.1, 6.2, 7.7),
+            "slice distance", "mm (clean: 4.4), 62 mm wide", (3.3, 5.1, 6.2, 7.7),
             lambda b, mm: _phantom(b, slice_spacing_mm=mm, slices=round(61.6 / mm)),
         ),
         "width": Condition(
-            "width, slices of 4.4 mm", "mm (clean: 62)", (22, 40, 79, 97),
+            "width", "mm (clean: 62), 4.4 mm slices", (22, 40, 79, 97),
             lambda b, mm: _phantom(b, slices=round(mm / 4.4)),
         ),
         "matrix": Condition(
-            "larger matrix", "pixels a side (clean: 256)", (384, 512, 704, 880),
+            "square matrix", "pixels a side (clean: 256)", (384, 512, 704, 880),
             lambda b, n: _phantom(b, matrix=(int(n), int(n))),
         ),
         "oblique": Condition(
@@ -518,7 +518,7 @@ def table(lines: list[dict]) -> str:
 
 
 def plot(lines: list[dict], path: Path) -> None:
-    """Draw one panel per condition; the short line at the left is the scan as it is."""
+    """Draw one panel per condition; strengths stand at equal distances."""
     import matplotlib.pyplot as plt
 
     ways = (("dsc", "DSC, named", "C0o-"), ("outlines", "DSC, outlines", "C1s-"),
@@ -526,8 +526,8 @@ def plot(lines: list[dict], path: Path) -> None:
     lines = [{**k, "outlines": (k["bodies"] + k["discs"]) / 2} for k in lines]
     shown = [s for s in CONDITIONS if any(k["source"] == s for k in lines)]
     panels = [(source, name, one) for source in shown for name, one in CONDITIONS[source].items()]
-    rows = -(-len(panels) // 4)
-    figure, axes = plt.subplots(rows, 4, figsize=(9.6, 2.15 * rows), layout="constrained", sharey=True)
+    rows = -(-(len(panels) + 1) // 6)  # one is left for the legend
+    figure, axes = plt.subplots(rows, 6, figsize=(12.8, 2.1 * rows), layout="constrained", sharey=True)
     for ax in axes.flat[len(panels) :]:
         ax.axis("off")
     for ax, (source, name, one) in zip(axes.flat, panels, strict=False):
@@ -545,9 +545,9 @@ def plot(lines: list[dict], path: Path) -> None:
         ax.grid(alpha=0.3)
     figure.supylabel("%", fontsize=8)
     handles, names = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+    axes.flat[-1].legend(handles, names, loc="center", fontsize=8, frameon=False)
     with whole_file(path) as part:
-        figure.savefig(part, dpi=90, format="png")
+        figure.savefig(part, dpi=80, format="png")
 
 
 def report(args: argparse.Namespace) -> None:
