@@ -45,6 +45,19 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME=DIR",
         help="label maps from elsewhere, scored as a row",
     )
+    parser.add_argument(
+        "--nnunet-python", metavar="FILE", help="of an environment with nnunetv2: the real nnU-Net as a row"
+    )
+    parser.add_argument(
+        "--nnunet-trainer",
+        default="nnUNetTrainer",
+        metavar="T",
+        help="nnUNetTrainer (1000 epochs, default), nnUNetTrainer_50epochs ...",
+    )
+    parser.add_argument(
+        "--nnunet-config", default="2d", metavar="C", help="2d (default), 3d_fullres, 3d_lowres"
+    )
+    parser.add_argument("--nnunet-device", default="auto", metavar="D", help="auto (default), cpu, cuda, mps")
     parser.add_argument("--tables-only", action="store_true", help="train nothing, write from what is there")
     parser.add_argument("--json", action="store_true", help="print what became of each run as JSON")
 
@@ -59,8 +72,13 @@ def run(args: argparse.Namespace) -> int:
         UsageError: nothing could start.
     """
     what, steps, changes = _words(args.words)
+    from ..experiments.nnunet.bridge import Settings
     from ..experiments.reproduce import Options, reproduce
 
+    nnunet = None
+    if args.nnunet_python:
+        words = (args.nnunet_trainer, args.nnunet_config, args.nnunet_device)
+        nnunet = Settings(Path(args.nnunet_python), *words)
     result = reproduce(
         what,
         args.data,
@@ -81,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             external=tuple(map(Path, args.external)),
             predictions=dict(_named(word) for word in args.predictions),
+            nnunet=nnunet,
             train=not args.tables_only,
         ),
         command=["cafrnet", *sys.argv[1:]],

@@ -8,6 +8,7 @@
     DIR/thresholds.json                   what counts as low contrast, pooled over all test cases
     DIR/runs/<row>/fold<k>/seed<s>/       one training: see RunFolder
     DIR/external/<name>/<row>/fold<k>/seed<s>/   the same models on another dataset
+    DIR/nnunetv2/                         the real nnU-Net: raw, preprocessed, results, logs, and its runs
     DIR/probes/*.csv                      robustness, pathology, LAFR's maps, embeddings: every case
     DIR/tables/<name>.csv|md|tex          DIR/figures/<name>.png|txt (the caption)
     DIR/index.html                        everything on one page

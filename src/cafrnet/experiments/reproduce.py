@@ -13,6 +13,9 @@ from .engines import Clock, Outcome, Progress, run_jobs
 from .job import Place, plan
 from .layout import Folder
 from .manifest import hash_dataset, identity, need_same, write_manifest
+from .nnunet.bridge import Bridge, Settings
+from .nnunet.package import Package
+from .nnunet.row import real_row
 from .protocol import FOLDS, Budget, budget
 from .study import make_study, resolve
 from .write import Work, Written, write_all
@@ -33,6 +36,7 @@ class Options:
         threads: of latency and memory.
         external: folders of other datasets on which all models are tested.
         predictions: name -> folder of label maps from elsewhere, scored as a row of Table 3.
+        nnunet: the real nnU-Net as a row of Table 3; None for no such row.
         train: whether anything is trained; False writes tables from what is there.
     """
 
@@ -50,6 +54,7 @@ class Options:
     threads: int = 2
     external: tuple[Path, ...] = ()
     predictions: dict[str, Path] = field(default_factory=dict)
+    nnunet: Settings | None = None
     train: bool = True
 
 
@@ -109,6 +114,10 @@ def reproduce(
     study = make_study(wanted, spent, split, sizes=options.sizes, only=options.rows)
     place = Place(folder, Path(data).resolve(), same["data"], split.hash)
     jobs = plan(study.asked(), spent, options.changes, place)
+    bridge = None
+    if options.nnunet and "table3" in wanted:
+        package = Package.find(options.nnunet.python, options.nnunet.trainer)
+        bridge = Bridge(package, options.nnunet, dataset, same["data"], split, folder)
     split.save(folder.split)
     study.write_small_splits(split, folder, spent.seeds)
     outcomes: list[Outcome] = []
@@ -133,7 +142,8 @@ def reproduce(
         outcomes=outcomes,
         options=_plain(options),
     )
-    work = Work(study, jobs, dataset, split, spent, folder, place.data, manifest, clock)
+    real = real_row(bridge, spent.folds, clock, train=options.train) if bridge else None
+    work = Work(study, jobs, dataset, split, spent, folder, place.data, manifest, clock, real)
     written = write_all(
         work,
         outcomes,
@@ -170,6 +180,8 @@ def _plain(options: Options) -> dict[str, Any]:
     """Return options as JSON takes them."""
     plain = asdict(options)
     plain["split"] = None if options.split is None else str(options.split)
+    if options.nnunet:
+        plain["nnunet"]["python"] = str(options.nnunet.python)
     plain["external"] = [str(path) for path in options.external]
     plain["predictions"] = {name: str(path) for name, path in options.predictions.items()}
     return plain

@@ -124,6 +124,8 @@ class RowScores:
         unsure = [fit for fit in self.fits if fit["converged"] is not True]
         if not unsure:
             return ""
+        if own := [str(fit["doubt"]) for fit in unsure if fit.get("doubt")]:
+            return own[0]
         rising = [fit for fit in unsure if fit["converged"] is False]
         if rising:
             return f"not converged ({len(rising)} of {len(self.fits)} runs)"

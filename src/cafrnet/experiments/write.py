@@ -11,13 +11,14 @@ from typing import Any
 from ..datasets import Dataset, Split
 from ..errors import CAFRNetError
 from .collect import from_outside, gather
-from .cost import measure
+from .cost import Cost, measure
 from .engines import LATE, Clock, Outcome
 from .external import external as external_table
 from .figures.drawing import NothingToShow
 from .figures.subject import Made, Subject
 from .job import Plan
 from .layout import Folder
+from .nnunet.row import RealRow
 from .page import Written, write_page
 from .parts import draw_sensitivity, makers
 from .protocol import Budget
@@ -46,6 +47,7 @@ class Work:
     data: Path
     manifest: Mapping[str, Any]
     clock: Clock
+    real: RealRow | None = None
 
     def context(self, folds: Sequence[int], partial: str) -> Context:
         """Return what stands in captions."""
@@ -190,6 +192,8 @@ def _table3(work: Work, written: Written, partial: str, threads: int, outside: M
         work.folder.root / "cost.json",
         threads=threads,
     )
+    if work.real:
+        _add_real(work.real, rows, scores, costs, written)
     measured = f"ONNX Runtime, one slice, {about['threads']} threads, {about['machine']}, median of "
     measured += f"{about['rounds']} interleaved rounds; memory of a fresh process"
     context = work.context(work.study.folds, partial)
@@ -201,6 +205,20 @@ def _table3(work: Work, written: Written, partial: str, threads: int, outside: M
         region_pairs(rows, scores, context),
         shapes(rows, scores, context),
     ]
+
+
+def _add_real(
+    real: RealRow, rows: list[Row], scores: dict[str, RowScores], costs: dict[str, Cost], written: Written
+) -> None:
+    """Add the real nnU-Net to the rows of Table 3, and name what of it is not there."""
+    rows.append(real.row)
+    written.problems += real.problems
+    if real.missing:
+        written.problems.append(f"{real.row.label}: folds {', '.join(map(str, real.missing))} were not run")
+    if real.scores:
+        scores[real.row.name] = real.scores
+    if real.cost:
+        costs[real.row.name] = real.cost
 
 
 def _any_model(work: Work, row: Row) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
@@ -23,6 +24,8 @@ from .back import bring_back
 from .package import Folders, Package, processes
 from .raw import CLASSES, DATASET_ID, RULE, RawDataset, write_raw, write_splits
 from .record import fit_record
+
+logger = logging.getLogger(__name__)
 
 #: Name of the row and of its folder.
 ROW = "nnunetv2"
@@ -226,6 +229,7 @@ class Bridge:
         write_json(run.score, score)
 
     def _call(self, tool: str, words: list[Any], log: str) -> None:
+        logger.info("%s on %s", tool, self.device)
         name = f"{log}.log" if log == "plan" else f"{log}_{self.model_name}.log"
         self.package.call(tool, words, self.folders, self.root / "logs" / name)
 

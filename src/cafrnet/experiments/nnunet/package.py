@@ -199,5 +199,5 @@ def tail(log: Path, start: int = 0) -> str:
     with log.open("rb") as file:
         file.seek(start)
         text = file.read().decode("utf-8", "replace").replace("\r", "\n")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip(" ^~\t")]
     return " | ".join(lines[-TAIL:])[-1500:] or "(it said nothing)"
