@@ -27,6 +27,8 @@ import numpy as np
 
 from cafrnet.anatomy.fitting import TrueColumn, fit_prices
 from cafrnet.anatomy.instances import Instance
+from cafrnet.anatomy.name import identity
+from cafrnet.anatomy.naming_flags import naming_flags
 from cafrnet.anatomy.prices import NamingModel
 from cafrnet.anatomy.sequence import infer
 from cafrnet.datasets import Split, open_dataset
@@ -34,6 +36,8 @@ from cafrnet.files import write_json, write_text
 from cafrnet.inference import load_model
 from cafrnet.learning.calibration.naming import Observed, observe, shapes_of
 
+#: Flags that cast doubt on names: such a column does not pass.
+DOUBTFUL = {"gap", "merged", "transitional", "upside down"}
 #: What is kept of a structure.
 KEPT = ("kind", "low_mm", "high_mm", "at_mm", "volume_mm3", "depth_mm", "tilt_deg", "cut")
 
@@ -125,7 +129,16 @@ def judge(line: dict, model: NamingModel) -> dict:
     row["structures"] = len(instances)
     known = [n for n, place in enumerate(places) if place is not None]
     if not known:
-        return {**row, "own": 0, "counted": 0, "sequence": 0, "posterior": 0.0, "off": "", "least": 0.0}
+        return {
+            **row,
+            "own": 0,
+            "counted": 0,
+            "sequence": 0,
+            "posterior": 0.0,
+            "least": 0.0,
+            "off": "",
+            "doubts": "",
+        }
     found = infer(instances, model, line["not_trained"], line["below_mm"])
     own = [2 * int(i.evidence.argmax()) + (i.kind == "body") if len(i.evidence) else -1 for i in instances]
     off = [found.places[n] - places[n] for n in known if found.places[n] is not None]
@@ -134,6 +147,8 @@ def judge(line: dict, model: NamingModel) -> dict:
     named = [n for n in column if found.places[n] is not None]
     base = (instances[named[0]].kind == "body") - (found.places[named[0]] or 0) if named else 0
     counted = [None if p is None else p + base for p in found.places]
+    ids = [identity(one.kind, p) for one, p in zip(instances, found.places, strict=True)]
+    doubts = sorted({f.kind for f in naming_flags(instances, ids, found, None)} & DOUBTFUL)
     return row | {
         "own": int(all(own[n] == places[n] for n in known)),
         "counted": int(all(counted[n] in (None, places[n]) for n in known)),
@@ -141,6 +156,7 @@ def judge(line: dict, model: NamingModel) -> dict:
         "posterior": round(found.shifts.get(0, 0.0), 4),
         "least": round(min((found.confidence(n) for n in named), default=0.0), 4),
         "off": "/".join(map(str, off)),
+        "doubts": "/".join(doubts),
     }
 
 
@@ -154,7 +170,8 @@ def report(arguments: argparse.Namespace) -> None:
         for line in read_columns(path)
     ]
     for row in rows:
-        row["passed"] = int(min(row["posterior"], row["least"]) >= arguments.passing)
+        sure = min(row["posterior"], row["least"]) >= arguments.passing
+        row["passed"] = int(sure and not row["doubts"])
     arguments.out.mkdir(parents=True, exist_ok=True)
     with open(arguments.out / "crops.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
