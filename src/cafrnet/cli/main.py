@@ -17,6 +17,7 @@ VERBS = (
     "segment",
     "relabel",
     "evaluate",
+    "pretrain",
     "train",
     "calibrate",
     "models",

@@ -118,6 +118,15 @@ class TrainingRecipe(_Section):
     compile: bool = Field(False, description="torch.compile the network")
 
 
+class PretrainingRecipe(_Section):
+    """Of ``cafrnet pretrain`` alone; its optimiser and schedule are those of ``training``."""
+
+    method: Literal["mask", "view"] = Field("mask", description="masked autoencoding, or contrast of views")
+    mask_share: float = Field(0.6, gt=0, lt=1, description="share of the patches that are hidden")
+    mask_px: Literal[8, 16, 32] = Field(16, description="edge of a hidden patch")
+    cells: int = Field(32, ge=2, description="places per slice and map that are contrasted")
+
+
 class Recipe(_Section):
     """One experiment. ``model_args`` go to the network's class as they are."""
 
@@ -131,6 +140,7 @@ class Recipe(_Section):
     loss: LossRecipe = LossRecipe()
     clr: ClrRecipe = ClrRecipe()
     training: TrainingRecipe = TrainingRecipe()
+    pretraining: PretrainingRecipe = PretrainingRecipe()
 
     @model_validator(mode="after")
     def _no_contradictions(self) -> Recipe:
