@@ -7,9 +7,8 @@ Arms, each trained on the labels of the split's training part: `scratch` (steps)
 the fair control: as many steps in all), `mask` and `view` (before steps of pretraining on the same scans,
 then steps). `--few N` trains on the labels of the first N training cases only, and pretrains on all of them.
 A narrow cafr_net_plus at 128 x 128 pixels in batches of 8, trained without CLR, so that a CPU can do it; what
-is not said here is the recipe's. Prints
-Dice per arm and seed on the model grid, and the same for all bodies as one structure and all discs as one,
-which no wrong level spoils. A run that is there already is not repeated.
+is not said here is the recipe's (`--full`: the recipe as it is). Prints Dice per arm and seed on the model
+grid, and the same for all bodies as one structure and all discs as one, which no wrong level spoils. A run that is there already is not repeated.
 """
 
 import argparse
@@ -46,10 +45,11 @@ SMALL = (
 )
 
 
-def changes(steps, seed):
+def changes(steps, seed, full=False):
     per = max(1, steps // 10)
-    schedule = (f"epochs={steps // per}", f"steps_per_epoch={per}", f"warmup_steps={steps // 10}", "lr=2e-3")
-    return [*SMALL, *schedule, f"seed={seed}", "batch=8", f"validate_every={steps // per}", "ema=0.98"]
+    schedule = (f"epochs={steps // per}", f"steps_per_epoch={per}", f"warmup_steps={steps // 10}")
+    small = [*SMALL, "batch=8", "lr=2e-3", "ema=0.98"]
+    return [*([] if full else small), *schedule, f"seed={seed}", f"validate_every={steps // per}"]
 
 
 def make_run(arm, seed, args, few):
@@ -60,10 +60,10 @@ def make_run(arm, seed, args, few):
     if arm in ("mask", "view"):
         init = args.output / f"{arm}_{seed}_before"
         if not (init / "best.safetensors").exists():
-            recipe = load_recipe("cafr_net_plus", [*changes(args.before, seed), f"method={arm}"])
+            recipe = load_recipe("cafr_net_plus", [*changes(args.before, seed, args.full), f"method={arm}"])
             pretrain(recipe, init, data=args.data, split=args.split)
     steps = args.steps + (args.before if arm == "longer" else 0)
-    recipe = load_recipe("cafr_net_plus", [*changes(steps, seed), "clr=false"])
+    recipe = load_recipe("cafr_net_plus", [*changes(steps, seed, args.full), "clr=false"])
     return train(recipe, args.data, few, folder, init=init)
 
 
@@ -110,6 +110,9 @@ def main():
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--few", type=int)
+    parser.add_argument(
+        "--full", action="store_true", help="the recipe as it is, at 256 x 256 in batches of 16"
+    )
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -117,7 +120,7 @@ def main():
     dataset = open_dataset(args.data)
     codes = TruthCodes.of([dataset.sets], 22)
     settings = Preprocessing(
-        **load_recipe("cafr_net_plus", changes(args.steps, 0)).preprocessing.model_dump()
+        **load_recipe("cafr_net_plus", changes(args.steps, 0, args.full)).preprocessing.model_dump()
     )
     cases = prepare_cases(dataset.select(Split.load(args.split, dataset).parts()["val"]), settings, codes)
     print("arm, seed, Dice of levels, of bodies, of discs", flush=True)

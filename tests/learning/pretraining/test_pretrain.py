@@ -15,11 +15,13 @@ from cafrnet.cli.main import main
 from cafrnet.datasets import make_split, open_dataset
 from cafrnet.errors import InputError, UsageError
 from cafrnet.learning.bundling import read_trained
+from cafrnet.learning.codes import TruthCodes
 from cafrnet.learning.pretraining import pretrain
 from cafrnet.learning.pretraining.images import find_scans
 from cafrnet.learning.pretraining.pretrain import rate
-from cafrnet.learning.training.module import Segmenter, network_for
+from cafrnet.learning.training.module import Segmenter, TrainingModule, network_for
 from cafrnet.learning.training.run import train
+from cafrnet.learning.training.start import start_from
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +33,34 @@ def split(tiny_dataset, tmp_path_factory):
 
 @pytest.mark.parametrize("method", ["mask", "view"])
 @pytest.mark.parametrize("net", NETS)
-def test_training_starts_from_it(net, method, tiny_dataset, split, tmp_path):
-    made = recipe(net, f"method={method}", "cells=6")
-    told = []
-    before = pretrain(
-        made, tmp_path / "before", data=tiny_dataset, split=split, report=lambda *t: told.append(t)
-    )
-    assert {p.name for p in before.iterdir()} == {
-        "best.safetensors",
-        "config.yaml",
-        "journal.csv",
-        "preprocessing.json",
-    }
+def test_its_weights_fit_the_network_that_is_trained(net, method, tiny_dataset, split, tmp_path):
+    made, told = recipe(net, f"method={method}", "cells=6"), []
+    places = {"data": tiny_dataset, "split": split}
+    before = pretrain(made, tmp_path / "before", **places, report=lambda *t: told.append(t))
+    files = {"best.safetensors", "config.yaml", "journal.csv", "preprocessing.json"}
+    assert {p.name for p in before.iterdir()} == files
     with (before / "journal.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(r["step"]) for r in rows] == [6] == [t[0] for t in told]
     start = read_trained(before)
     assert not start.trained.any()  # nothing of what it says is a structure
+    for words in ([], ["clr=false"]):
+        codes = TruthCodes.of([open_dataset(tiny_dataset).sets], 22)
+        module = TrainingModule(recipe(net, *words), codes, np.ones(22, bool))
+        start_from(module, start)
+        state = module.segmenter.state_dict()
+        assert all(torch.equal(state[n], start.weights[n]) for n in state if n != "trained")
+
+
+@pytest.mark.slow  # it ends with an export
+def test_training_starts_from_it(tiny_dataset, split, tmp_path):
+    made = recipe("cafr_net_plus")
+    before = pretrain(made, tmp_path / "before", data=tiny_dataset, split=split)
     run = train(made, tiny_dataset, split, tmp_path / "run", init=before)
     assert (run / "model.onnx").exists()
     assert read_trained(run).trained.sum() == 8  # background and the seven structures that are marked
-    assert yaml.safe_load((run / "config.yaml").read_text())["init"]["sha256"] == start.sha256
+    recorded = yaml.safe_load((run / "config.yaml").read_text())["init"]
+    assert recorded["sha256"] == read_trained(before).sha256
 
 
 def test_the_encoder_learns_and_the_decoder_stays_as_training_would_begin(tiny_dataset, split, tmp_path):

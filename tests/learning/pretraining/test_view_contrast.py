@@ -40,7 +40,7 @@ def test_paired_features_are_of_the_same_tissue():
     assert pairs.shape == (2, 2, 40, 1)
     assert cells.valid.all()
     assert torch.allclose(pairs[0], pairs[1], atol=1e-5)
-    rows, columns = cells.index // 16, cells.index % 16
+    rows, columns = cells.which // 16, cells.which % 16
     assert rows.max() < 14  # the lowest two rows and the last three columns came from outside
     assert columns.max() < 13
 
@@ -50,7 +50,7 @@ def test_cells_that_one_view_does_not_show_fill_up_but_do_not_count():
     first[..., 16:24, 16:24] = 1  # four cells
     cells = draw_cells(*moved(first, 0, 0), 4, 10, chance())
     assert cells.valid.tolist() == [[True] * 4 + [False] * 6]
-    assert sorted(cells.index[0, :4].tolist()) == [68, 69, 84, 85]
+    assert sorted(cells.which[0, :4].tolist()) == [68, 69, 84, 85]
 
 
 def test_the_loss_of_two_places_by_hand():

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...errors import UsageError
 from ..augmentation import Augmentation
 from ..recipes import Recipe
 from ..types import Image, Mask
@@ -68,10 +67,6 @@ class MaskedReconstruction(nn.Module):
         super().__init__()
         self.settings, size = recipe.pretraining, recipe.preprocessing.size
         patch = self.settings.mask_px
-        if size % patch:
-            raise UsageError(
-                f"pretraining.mask_px {patch} came; a divisor of preprocessing.size {size} was expected"
-            )
         self.augment = Augmentation(recipe.augmentation, NO_TRUTH)
         self.hidden = nn.Parameter(torch.full((1, 1, patch, patch), 0.5))
         self.heads = nn.ModuleList(_heads(encoder, size))

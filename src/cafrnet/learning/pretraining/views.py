@@ -29,12 +29,12 @@ class Cells(NamedTuple):
     """Cells of the second view, and the places in the first that show the same tissue.
 
     Attributes:
-        index: [B, n] int64 into the flattened cells of the second view's map.
+        which: [B, n] int64 into the flattened cells of the second view's map.
         place: [B, n, 2] (x, y) in the first view, -1 to 1, as ``grid_sample`` wants them.
         valid: [B, n] bool; False fills up where an image has fewer than n cells that both views show.
     """
 
-    index: Tensor
+    which: Tensor
     place: Tensor
     valid: Tensor
 
@@ -52,10 +52,10 @@ def draw_cells(second: Image, grid: Tensor, cell: int, n: int, generator: torch.
     inside = -F.max_pool2d(-(grid.abs().amax(dim=-1) <= 1).float()[:, None], cell)[:, 0] > 0
     usable = (shown & inside).flatten(1)
     chance = torch.rand(usable.shape, generator=generator, device=generator.device)
-    best, index = chance.masked_fill(~usable, -1).topk(min(n, usable.shape[1]), dim=1)
+    best, which = chance.masked_fill(~usable, -1).topk(min(n, usable.shape[1]), dim=1)
     centres = F.avg_pool2d(grid.permute(0, 3, 1, 2), cell).flatten(2).transpose(1, 2)
-    place = centres.gather(1, index[..., None].expand(-1, -1, 2))
-    return Cells(index, place, best >= 0)
+    place = centres.gather(1, which[..., None].expand(-1, -1, 2))
+    return Cells(which, place, best >= 0)
 
 
 def paired_features(first: Features, second: Features, cells: Cells) -> Tensor:
@@ -69,7 +69,7 @@ def paired_features(first: Features, second: Features, cells: Cells) -> Tensor:
         [2, B, n, c]: between the first view's cells bilinearly, in the second as they are.
     """
     at = F.grid_sample(first, cells.place[:, :, None], mode="bilinear", align_corners=False)[..., 0]
-    own = second.flatten(2).gather(2, cells.index[:, None].expand(-1, second.shape[1], -1))
+    own = second.flatten(2).gather(2, cells.which[:, None].expand(-1, second.shape[1], -1))
     return torch.stack([at, own]).transpose(2, 3)
 
 
