@@ -126,7 +126,7 @@ def judge(line: dict, model: NamingModel) -> dict:
     """Name one column in three ways and compare with the truth."""
     instances, places = instances_of(line), [s["place"] for s in line["structures"]]
     row = {key: line[key] for key in ("case", "fold", "cropped", "discs", "share")}
-    row["structures"] = len(instances)
+    row |= {"structures": len(instances), "l5s": int(0 in places)}
     known = [n for n, place in enumerate(places) if place is not None]
     if not known:
         return {
@@ -183,6 +183,8 @@ def report(arguments: argparse.Namespace) -> None:
         "pass_from": arguments.passing,
         "whole": share_of([r for r in rows if not r["cropped"]]),
         "cropped": share_of([r for r in rows if r["cropped"]]),
+        "with_l5s": share_of([r for r in rows if r["l5s"]]),
+        "without_l5s": share_of([r for r in rows if not r["l5s"]]),
         "by_visible_share": {
             f"{low:.1f} to {low + 0.2:.1f}": share_of(inside)
             for low in (0.2, 0.4, 0.6, 0.8)
@@ -227,7 +229,7 @@ def plot(summary: dict, path: Path) -> None:
         axes.plot(x, [bins[str(n)][way] for n in x], style, label=name)
     axes.set(xlabel="visible discs", ylabel="crops, %", ylim=(-3, 103))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=120)
 
 
