@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         UsageError: nothing could start.
     """
     what, steps, changes = _words(args.words)
-    from ..experiments.nnunet.bridge import Settings
+    from ..experiments.nnunet.settings import Settings
     from ..experiments.reproduce import Options, reproduce
 
     nnunet = None

@@ -13,9 +13,10 @@ from .engines import Clock, Outcome, Progress, run_jobs
 from .job import Place, plan
 from .layout import Folder
 from .manifest import hash_dataset, identity, need_same, write_manifest
-from .nnunet.bridge import Bridge, Settings
+from .nnunet.bridge import Bridge
 from .nnunet.package import Package
 from .nnunet.row import real_row
+from .nnunet.settings import Settings
 from .protocol import FOLDS, Budget, budget
 from .study import make_study, resolve
 from .write import Work, Written, write_all

@@ -18,8 +18,8 @@ pytest.importorskip("torch")
 from cafrnet.datasets import make_split, open_dataset
 from cafrnet.experiments.layout import read_json
 from cafrnet.experiments.nnunet.back import bring_back
-from cafrnet.experiments.nnunet.bridge import Settings
 from cafrnet.experiments.nnunet.raw import write_raw
+from cafrnet.experiments.nnunet.settings import Settings
 from cafrnet.experiments.reproduce import Options, reproduce
 from handmade import stairs
 

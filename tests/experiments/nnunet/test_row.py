@@ -9,8 +9,8 @@ pytest.importorskip("torch")
 
 from cafrnet.cli.main import main
 from cafrnet.errors import UsageError
-from cafrnet.experiments.nnunet.bridge import Settings
 from cafrnet.experiments.nnunet.record import doubt, fit_record
+from cafrnet.experiments.nnunet.settings import Settings
 from cafrnet.experiments.reproduce import Options, reproduce
 
 from ..small import Training, install, write_spines

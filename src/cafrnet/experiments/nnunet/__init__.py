@@ -8,6 +8,7 @@ Not to be mixed up with the row ``nnunet``, which is nnU-Net's plain network und
 
 ::
 
+    settings.py   what a user may want otherwise
     raw.py        a dataset as nnU-Net wants it, our folds as its splits
     package.py    its environment: what is installed there, calling its commands, what they say when they fail
     inside.py     a script that the environment's Python runs: what nnU-Net planned and trained, as JSON

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import platform
-import re
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from .back import bring_back
 from .package import Folders, Package, processes
 from .raw import CLASSES, DATASET_ID, RULE, RawDataset, write_raw, write_splits
 from .record import fit_record
+from .settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -33,35 +33,6 @@ ROW = "nnunetv2"
 PLANS = "nnUNetPlans"
 #: Raised when what a fold does changes.
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a user may want otherwise.
-
-    Attributes:
-        python: of nnU-Net's environment.
-        trainer: ``nnUNetTrainer`` trains 1000 epochs, ``nnUNetTrainer_50epochs`` and its like fewer; one from
-            elsewhere is found through nnU-Net's variable ``nnUNet_extTrainer``.
-        configuration: ``2d``, ``3d_fullres`` or ``3d_lowres``.
-        device: ``cpu``, ``cuda``, ``mps``, or ``auto``: a GPU if its torch sees one.
-    """
-
-    python: Path
-    trainer: str = "nnUNetTrainer"
-    configuration: str = "2d"
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        known = {
-            "configuration": ("2d", "3d_fullres", "3d_lowres"),
-            "device": ("auto", "cpu", "cuda", "mps"),
-        }
-        for name, values in known.items():
-            if (came := getattr(self, name)) not in values:
-                raise UsageError(f"nnU-Net's {name} {came!r} came; one of {', '.join(values)} was expected")
-        if not re.fullmatch(r"[A-Za-z_]\w*", self.trainer):
-            raise UsageError(f"nnU-Net's trainer {self.trainer!r} came; the name of a class was expected")
 
 
 @dataclass(frozen=True)
