@@ -94,7 +94,7 @@ def test_nnunetv2_plans_trains_predicts_and_is_scored(python, tmp_path, monkeypa
     monkeypatch.setenv("nnUNet_n_proc_DA", "1")
     data, out = write_squares(tmp_path / "data"), tmp_path / "r"
     settings = Settings(python, trainer="ThreeSteps", device="cpu")
-    options = Options(steps=20, folds=(0,), rows=("cafr_net",), nnunet=settings)
+    options = Options(steps=100, folds=(0,), rows=("cafr_net",), nnunet=settings)
     result = reproduce(["table3"], data, out, options=options)
     assert result.complete, result.written.problems
     run = out / "nnunetv2/ThreeSteps__nnUNetPlans__2d/fold0/seed0"
