@@ -147,7 +147,7 @@ def test_not_sagittal_is_refused(model):
 
 
 def test_the_front_door_takes_arrays_scans_files_and_says_what_is_missing(
-    grey_model, model, tmp_path, stairs_scan
+    grey_model, model, tmp_path, stairs_scan, monkeypatch
 ):
     image, labels, affine = stairs()
     assert np.array_equal(cafrnet.segment(image, affine=affine, model=grey_model, threads=1).labels, labels)
@@ -158,6 +158,7 @@ def test_the_front_door_takes_arrays_scans_files_and_says_what_is_missing(
         cafrnet.segment(image, model=model)
     with pytest.raises(UsageError, match="affine came beside"):
         cafrnet.segment(stairs_scan, affine=affine, model=model)
+    monkeypatch.setattr("cafrnet.bundles.places.DEFAULT", tmp_path / "none")
     with pytest.raises(UsageError, match="no trained model ships"):
         cafrnet.segment(stairs_scan)
     with pytest.raises(InputError, match="no such file"):

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+#: A box this many times as tall as the window gets larger pixels. Below it what is lost is a pixel or two.
+TALLER = 1.02
+#: Training shows spines scaled by up to this much (``augmentation.scale``).
+LARGEST = 1.25
+
 
 @dataclass(frozen=True)
 class ModelGrid:
@@ -20,7 +25,7 @@ class ModelGrid:
     Attributes:
         native_shape: (slices, rows, columns) of the sagittal view.
         spacing_mm: native distance of rows and of columns.
-        pixel_mm: edge of a model pixel.
+        pixel_mm: edge of a model pixel, for this scan.
         size: model pixels along each side.
         top, left: the window's upper and left edge in native pixels (may be negative: padding).
     """
@@ -41,9 +46,13 @@ class ModelGrid:
         Args:
             sagittal: [s, r, c], any real dtype.
             spacing_mm: distance of rows and of columns.
-            pixel_mm, size: of the model grid.
+            pixel_mm, size: of the model grid. Pixels grow, up to :data:`LARGEST` times, where the box is
+                taller than the window: otherwise the ends of the spine would be lost.
         """
         image = sagittal > sagittal.min()
+        rows = np.flatnonzero(image.any(axis=(0, 2)))
+        tall = (rows[-1] - rows[0] + 1) * spacing_mm[0] / (size * pixel_mm)
+        pixel_mm *= min(float(tall), LARGEST) if tall > TALLER else 1.0
         edges = []
         for axis, step in ((1, spacing_mm[0]), (2, spacing_mm[1])):
             filled = np.flatnonzero(image.any(axis=(0, 3 - axis)))

@@ -23,7 +23,7 @@ from .variants import crop, degrade, take_rows
 
 #: Voxels this many pixels around a structure count as well.
 AROUND = 4
-#: A true body or disc carries a wrong name where another name of its kind covers this share of it or more, and
+#: A true body or disc carries a wrong name where another name of its kind covers this share of it or more and
 #: more than its own does. A disc that its vertebra covers has a bad outline, not a wrong name.
 MISNAMED = 0.25
 
