@@ -25,9 +25,9 @@ LEAST_OF_A_PART, FAR_OFF = 3, 20.0
 WRONG_WAY = -0.3
 #: Dropped structures smaller than this are debris, and not reported.
 WORTH_A_WORD_MM3 = 1000.0
-#: A body, or a disc, this many times as high as the median body may be two. In the 31 columns of spider-space
-#: a body reaches 1.19 times, a disc 0.85 times.
-TALL_BODY, TALL_DISC = 1.4, 0.95
+#: A body, or a disc, this many times as high as the median body may be two, if it is as high as this at all.
+#: In the 31 columns of spider-space a body reaches 1.23 times, a disc (a steep L5/S) 1.07 times and 24 mm.
+TALL_BODY, TALL_DISC, TALL_MM = 1.4, 1.0, 26.0
 #: A structure whose end lies this near to the end of the picture is cut.
 EDGE_MM = 4.0
 
@@ -167,7 +167,7 @@ def _merged(instances: Sequence[Instance], ids: Sequence[int]) -> Iterator[Flag]
     usual = float(np.median(bodies))
     for i, one in zip(ids, instances, strict=True):
         high = {"body": TALL_BODY, "disc": TALL_DISC}.get(one.kind, np.inf) * usual
-        if i and one.height_mm > high:
+        if i and one.height_mm > max(high, TALL_MM):
             yield Flag(
                 "merged",
                 (i,),

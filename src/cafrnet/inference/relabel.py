@@ -30,7 +30,7 @@ from .relabel_jobs import bases
 logger = logging.getLogger(__name__)
 
 #: What a record says about levels as they were found: kept under ``relabelled``, not true of the new map.
-LEVEL_KEYS = ("triage", "reasons", "levels", "shift_posterior", "flags")
+LEVEL_KEYS = ("triage", "reasons", "predicted_dice", "levels", "shift_posterior", "flags")
 
 
 @dataclass(frozen=True)
