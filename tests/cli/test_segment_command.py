@@ -178,7 +178,8 @@ def usage_errors(root, grey_model):
     }
 
 
-def test_wrong_use_is_2_in_one_line_before_any_work(run, tmp_path, grey_model):
+def test_wrong_use_is_2_in_one_line_before_any_work(run, tmp_path, grey_model, monkeypatch):
+    monkeypatch.setattr("cafrnet.bundles.places.DEFAULT", tmp_path / "none")
     for name, (words, options, sentence) in usage_errors(tmp_path / "u", grey_model).items():
         before = sorted((tmp_path / "u").rglob("*"))
         code, printed, errors = run(*words, **options)
