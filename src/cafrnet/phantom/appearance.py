@@ -99,7 +99,8 @@ def draw_look(rng: np.random.Generator, options: PhantomOptions) -> Look:
         contrast, air = ANY, tissue["air"]
         tissue = {name: float(v) for name, v in zip(tissue, rng.uniform(0.02, 1.0, len(tissue)), strict=True)}
         tissue["air"] = air
-        nucleus = tuple(float(v) for v in np.linspace(*rng.uniform(0.05, 1.0, 2), len(nucleus)))
+        young, old = rng.uniform(0.05, 1.0, 2)
+        nucleus = tuple(float(v) for v in np.linspace(young, old, len(nucleus)))
     flat = rng.random() < 0.25
     return Look(
         contrast=contrast,

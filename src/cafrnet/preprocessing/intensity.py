@@ -44,8 +44,8 @@ def apply_contrast(images: np.ndarray, settings: Preprocessing) -> np.ndarray:
     Returns:
         Same shape, float32 in [0, 1].
 
-    Source: the paper names both steps and gives neither order nor parameters; decided: 8 x 8 regions, clip limit 0.01, which
-    are scikit-image's defaults. An empty slice stays empty.
+    Source: the paper names both steps and gives neither order nor parameters; decided: 8 x 8 regions, clip
+    limit 0.01, which are scikit-image's defaults. An empty slice stays empty.
     """
     if settings.contrast == "none":
         return images
