@@ -8,7 +8,8 @@ the fair control: as many steps in all), `mask` and `view` (before steps of pret
 then steps). `--few N` trains on the labels of the first N training cases only, and pretrains on all of them.
 A narrow cafr_net_plus at 128 x 128 pixels in batches of 8, trained without CLR, so that a CPU can do it; what
 is not said here is the recipe's (`--full`: the recipe as it is). Prints Dice per arm and seed on the model
-grid, and the same for all bodies as one structure and all discs as one, which no wrong level spoils. A run that is there already is not repeated.
+grid, and the same for all bodies as one structure and all discs as one, which no wrong level spoils. A run
+that is there already is not repeated.
 """
 
 import argparse
