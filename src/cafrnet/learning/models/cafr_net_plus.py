@@ -1,4 +1,4 @@
-"""CAFR-Net plus (after Ma et al., PLoS One 2025): a convolutional pyramid before narrower, pre-norm blocks."""
+"""CAFR-Net plus (after Ma et al., PLoS One 2025): a pyramid of convolutions before narrower blocks."""
 
 from __future__ import annotations
 
