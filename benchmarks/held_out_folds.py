@@ -3,11 +3,11 @@
     python benchmarks/held_out_folds.py DATA --calibrated RUNS/fold0 --run RUNS/fold1 fold1.json \
         --run RUNS/fold2 fold2.json -o OUT [--crops 20]
 
-``cafrnet calibrate`` stores with a model, beside what it fits on the validation cases, the shapes of levels and
-the ranges of measures in the *training* cases. Those of fold 0's calibration come from the cases of the other
-folds too, so it may not judge them as it is. Here temperatures, Dice line, prices and thresholds are fold 0's;
-shapes and ranges are fitted anew to the training cases of each run. Then its held-out cases are tried as they
-are and cropped.
+``cafrnet calibrate`` stores with a model, beside what it fits on the validation cases, the shapes of levels
+and the ranges of measures in the *training* cases. Those of fold 0's calibration come from the cases of the
+other folds too, so it may not judge them as it is. Here temperatures, Dice line, prices and thresholds are
+fold 0's; shapes and ranges are fitted anew to the training cases of each run. Then its held-out cases are
+tried as they are and cropped.
 
 Writes ``trials.csv`` and ``summary.json``; prints the summary.
 """
