@@ -1,9 +1,9 @@
 """Augmentation of a whole batch, on the device it lies on.
 
 Plain PyTorch, because one piece of code has to serve a GPU too, where augmentation on the CPU would be the
-bottleneck, and because no library draws new contrasts from a label map. All geometry is one resampling of the
-batch. On one CPU core it takes about as long as MONAI's transforms slice by slice, and Kornia's sequence takes
-3.7 times as long (``benchmarks/augmentation.py``).
+bottleneck, and because no library draws new contrasts from a label map. All geometry is one resampling of
+the batch. On one CPU core it takes about as long as MONAI's transforms slice by slice, and Kornia's sequence
+takes 3.7 times as long (``benchmarks/augmentation.py``).
 """
 
 from __future__ import annotations
