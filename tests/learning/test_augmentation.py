@@ -5,6 +5,7 @@ import torch
 
 from cafrnet.labels import ValueSets
 from cafrnet.learning.augmentation import Augmentation
+from cafrnet.learning.augmentation.synthesis import kind_of_class
 from cafrnet.learning.augmentation.warp import draw_warp
 from cafrnet.learning.codes import TruthCodes
 from cafrnet.learning.recipes.schema import AugmentationRecipe
@@ -125,3 +126,8 @@ def test_the_seed_is_the_whole_of_the_chance():
     assert torch.equal(first[0], second[0])
     assert torch.equal(first[1], second[1])
     assert not torch.equal(first[0], a(image, truth, 8)[0])
+
+
+def test_every_kind_of_the_label_table_has_grey_values_of_its_own():
+    kinds = kind_of_class(22).tolist()
+    assert [kinds[i] for i in (0, 1, 2, 10, 11, 19, 20, 21)] == [0, 1, 2, 2, 3, 3, 4, 5]

@@ -18,7 +18,7 @@ from .warp import chosen, uniform
 KNOTS = 7
 #: Spread of single bodies and discs about their kind's grey value: degenerate discs differ more than bodies.
 SPREAD = {"body": 0.05, "disc": 0.15}
-KINDS = ("background", "sacrum", "body", "disc", "canal", "posterior elements")
+KINDS = ("background", "sacrum", "body", "disc", "canal", "posterior")
 
 
 def kind_of_class(num_classes: int) -> Tensor:
