@@ -50,7 +50,7 @@ def main() -> None:
         naming = replace(source.naming, shapes=shapes_of(training, model))
         model = replace(model, naming=naming, calibration=source.calibration)
         rng = np.random.default_rng(0)
-        known = list(try_cases(model, training, rng))
+        known = list(try_cases(model, training, rng, crops=1))
         known += try_phantoms(model, [make_phantom(k, PHANTOM) for k in range(500, 500 + args.phantoms)])
         ranges = known_ranges(known, [])
         ranges |= {k: v for k, v in source.calibration.ranges.items() if k in OWN_ANSWER}

@@ -3,6 +3,7 @@ hand (see ``handmade.py``).
 """
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from hypothesis import settings
 from cafrnet.inference import load_model
 from cafrnet.scan import Scan
 from handmade import stairs, write_grey_model
+
+# A job started in the background comes with Ctrl-C ignored, and hands that on; some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is slow, not wrong: no example fails for the time it takes.
 settings.register_profile("patient", deadline=None)

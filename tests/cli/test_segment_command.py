@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -280,8 +281,10 @@ def test_ctrl_c_ends_in_one_line_and_leaves_whole_results(started):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     finished = len(list(out.glob("*.json")))
-    said = f"cafrnet: interrupted; {finished} of 40 scans are finished; the same command goes on with the "
-    assert errors == said + "others\n"
+    said = r"cafrnet: interrupted; (\d+) of 40 scans are finished; the same command goes on with the others\n"
+    found = re.fullmatch(said, errors)
+    assert found, errors
+    assert finished - 4 <= int(found[1]) <= finished  # what was being written then may still end well
     assert len(list(out.glob("*.json"))) == len(list(out.glob("*_seg.nii.gz"))) < 40
     assert not [p for p in out.iterdir() if p.name.startswith(".")]
 

@@ -31,11 +31,12 @@ def evidence(level: float) -> tuple[float, ...]:
 
 
 def straight(bodies: int = 5, pitch: float = 36.0, sure: float = 0.99, **more) -> Naming:
-    """Bodies L5, L4 ... straight above each other, 26 mm high, each a tenth smaller than the one below."""
-    elements = tuple(
+    """L5/S and bodies L5, L4 ... straight above each other, 26 mm high, each a tenth smaller than before."""
+    column = (
         Named(BODIES[k], "body", sure, (0.0, 0.0, k * pitch), evidence(k), 1e4 * 0.9**k, 26.0)
         for k in range(bodies)
     )
+    elements = (Named(11, "disc", sure, (0.0, 0.0, -pitch / 2)), *column)
     levels = {e.name: e.confidence for e in elements}
     return Naming(elements, {0: sure, 1: 1 - sure}, levels, **more)
 
@@ -50,7 +51,7 @@ GOOD = {"pitch_mm": 36.0, "bodies": 5.0, "tilt_deg": 2.0}
 
 
 def outlines(naming, dice=0.9):
-    return {e.name: dice for e in naming.elements}
+    return {e.name: dice for e in naming.elements if e.kind == "body"}
 
 
 def test_a_column_as_usual_passes_without_a_reason():
@@ -228,9 +229,8 @@ def test_a_body_that_may_be_either_of_two_levels_has_a_clear_outline_all_the_sam
 
 def test_outlines_follow_the_names_that_the_network_saw():
     watch = watched(picture({0: {2: 1.0}, 1: {2: 1.0}, 4: {3: 0.6}}))  # L5 perfect; L4 2 * 0.6 / (1 + 0.6)
-    seen_as_l5, seen_as_l4 = (
-        replace(e, id=4 + k, evidence=evidence(k)) for k, e in enumerate(straight(2).elements)
-    )
+    bodies = [e for e in straight(2).elements if e.kind == "body"]
+    seen_as_l5, seen_as_l4 = (replace(e, id=4 + k, evidence=evidence(k)) for k, e in enumerate(bodies))
     found = outline_dice(Naming((seen_as_l5, seen_as_l4)), watch)
     assert found == pytest.approx({"L3": 1.0, "L2": 0.75}, abs=1e-3)
 
@@ -339,3 +339,18 @@ def test_without_post_processing_it_is_a_review(sure_model, stairs_scan):
     found = segment_scan(stairs_scan, replace(sure_model, postprocessing=NamingOptions.without("all")))
     assert found.triage.verdict == "review"
     assert found.record()["reasons"] == ["post-processing is off: the level names were not checked"]
+
+
+def test_a_column_without_its_bottom_never_passes():
+    def verdict(*ids: int) -> tuple[str, tuple[str, ...]]:
+        elements = tuple(Named(i, TABLE[i].kind, 0.99, (0.0, 0.0, 0.0), ()) for i in ids)
+        naming = Naming(elements, {0: 0.99}, {e.name: 0.99 for e in elements}, ())
+        said = judge(naming, {e.name: 0.95 for e in elements}, {}, Calibration())
+        return said.verdict, said.reasons
+
+    assert verdict(11, 2, 12, 3) == ("pass", ())
+    assert verdict(1, 2, 12, 3) == ("pass", ())
+    assert verdict(2, 12, 3) == (
+        "review",
+        ("neither S nor L5/S was seen: the levels can't be counted from below",),
+    )

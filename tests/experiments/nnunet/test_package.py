@@ -1,8 +1,7 @@
 """Calling the commands of another environment: what they see, and what is left of them."""
 
 import os
-import signal
-import threading
+import subprocess
 import time
 
 import pytest
@@ -69,10 +68,19 @@ def test_only_the_end_of_this_call_is_shown(folders, tmp_path):
         run([tmp_path / "none"], folders, log)
 
 
-def test_ctrl_c_ends_the_command_and_its_workers(folders, tmp_path):
+def test_ctrl_c_ends_the_command_and_its_workers(folders, tmp_path, monkeypatch):
     pid = tmp_path / "pid"
-    timer = threading.Timer(0.5, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
-    timer.start()
+    wait, pressed = subprocess.Popen.wait, []
+
+    def press(self, timeout=None):  # what Ctrl-C does to the first wait
+        if pressed:
+            return wait(self, timeout)
+        pressed.append(True)
+        while not pid.exists() or not pid.read_text().strip():
+            time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "wait", press)
     with pytest.raises(Interrupted, match="the same call goes on"):
         run(["/bin/sh", "-c", f"sleep 60 & echo $! > {pid}; wait"], folders, tmp_path / "a.log")
     worker = int(pid.read_text())

@@ -83,7 +83,8 @@ def named(sure):
     from cafrnet.anatomy.naming import Named
 
     bodies = tuple(Named(i, "body", sure, (0.0, 0.0, 30.0 * i), (0.0,) * 9) for i in (2, 3, 4))
-    return Naming(bodies, {0: sure, 1: 1 - sure}, {TABLE[i].name: sure for i in (2, 3, 4)})
+    bottom = Named(11, "disc", sure, (0.0, 0.0, 45.0), (0.0,) * 9)
+    return Naming((bottom, *bodies), {0: sure, 1: 1 - sure}, {TABLE[i].name: sure for i in (2, 3, 4)})
 
 
 def test_the_line_of_dice_is_found_and_one_broken_structure_does_not_tilt_it():
