@@ -21,7 +21,7 @@ endif
 
 .venv/test.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(INSTALL) -e '.[train,dev,ray]'
+	$(INSTALL) -e '.[train,dev,ray,reproduce]'
 	touch $@
 
 ifneq ($(wildcard $(DEFAULT)/SHA256SUMS),)
