@@ -19,7 +19,7 @@ endif
 	$(INSTALL) -e '.$(DEMO_EXTRA)'
 	touch $@
 
-.venv/test.stamp: pyproject.toml constraints.txt
+.venv/test.stamp: pyproject.toml constraints.txt Makefile
 	$(PYTHON) -m venv .venv
 	$(INSTALL) -e '.[train,dev,ray,reproduce]'
 	touch $@

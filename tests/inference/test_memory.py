@@ -99,8 +99,8 @@ def test_labels_are_the_same_below_a_limit(grey_model, stairs_scan):
     assert np.array_equal(free.labels, stairs()[1])
 
 
-#: What the process itself saw: the kernel's account of a child begins with the memory of the process that forked
-#: it, and pytest's may be larger by far.
+#: What the process itself saw: the kernel's account of a child begins with the memory of the process that
+#: forked it, and pytest's may be larger by far.
 COMMAND = """
 import sys
 from cafrnet.cli.main import main
