@@ -1,6 +1,7 @@
 """Building blocks, one idea per file."""
 
 from .bottleneck import Bottleneck, StandardisedConv
+from .fused import FusedMap
 from .lafr import LAFR
 from .paired_attention import PairedAttention, PairedBlock
 from .patch import PatchEmbedding
@@ -14,6 +15,7 @@ from .upsample import UpBlock
 __all__ = [
     "LAFR",
     "Bottleneck",
+    "FusedMap",
     "PairedAttention",
     "PairedBlock",
     "PatchEmbedding",

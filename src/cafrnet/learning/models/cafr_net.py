@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
-from torch.nn import functional as F
 
 from ...errors import UsageError
-from ..layers import LAFR, PatchEmbedding, Reassemble, TransformerBlock, UpBlock
+from ..layers import LAFR, FusedMap, PatchEmbedding, Reassemble, TransformerBlock, UpBlock
 from ..types import Features, Image, Output
 
 
@@ -88,7 +86,7 @@ class CAFRNet(nn.Module):
             UpBlock(c, s, o, dropout) for c, s, o in zip(incoming, skips, decoder_channels, strict=True)
         )
         self.head = nn.Conv2d(decoder_channels[-1], num_classes, kernel_size=1)
-        self.fuse = nn.Conv2d(sum(tap_channels), clr_channels, kernel_size=1) if clr else None
+        self.fuse = FusedMap(tap_channels, clr_channels) if clr else None
 
     def encode(self, image: Image) -> list[Features]:
         """Return the three taps: low at 1/4, mid at 1/8, high at 1/16."""
@@ -102,9 +100,7 @@ class CAFRNet(nn.Module):
     def embeddings(self, taps: list[Features]) -> dict[str, Features]:
         """Return the maps for CLR: the fused one at 1/4 (Sect. 3.1) and the taps at 1/8 and 1/4."""
         assert self.fuse is not None
-        size = taps[0].shape[-2:]
-        same = [F.interpolate(t, size=size, mode="bilinear", align_corners=False) for t in taps]
-        return {"fused": self.fuse(torch.cat(same, dim=1)), "1/8": taps[1], "1/4": taps[0]}
+        return {"fused": self.fuse(taps), "1/8": taps[1], "1/4": taps[0]}
 
     def forward(self, image: Image) -> Output:
         """Return logits, and in training the maps for CLR."""

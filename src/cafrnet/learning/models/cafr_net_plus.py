@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import UsageError
-from ..layers import LAFR, Pyramid, Reassemble, TransformerBlock, UpBlock, conv
+from ..layers import LAFR, FusedMap, Pyramid, Reassemble, TransformerBlock, UpBlock, conv
 from ..types import Features, Image, Output
 
 #: Resolutions of the three taps, as numbers of halvings.
@@ -110,7 +110,7 @@ class CAFRNetPlus(nn.Module):
             conv(c, c) if refine and step > 1 else nn.Identity() for step, c in enumerate(decoder_channels)
         )
         self.head = nn.Conv2d(decoder_channels[-1], num_classes, kernel_size=1)
-        self.fuse = nn.Conv2d(sum(tap_channels), clr_channels, kernel_size=1) if clr else None
+        self.fuse = FusedMap(tap_channels, clr_channels) if clr else None
 
     def encode(self, image: Image) -> tuple[list[Features], list[Features]]:
         """Return the fine maps (1/1, 1/2) and the three taps: low at 1/4, mid at 1/8, high at 1/16."""
@@ -134,9 +134,7 @@ class CAFRNetPlus(nn.Module):
     def embeddings(self, taps: list[Features]) -> dict[str, Features]:
         """Return the maps for CLR: the fused one at 1/4 and the taps at 1/8 and 1/4."""
         assert self.fuse is not None
-        size = taps[0].shape[-2:]
-        same = [F.interpolate(t, size=size, mode="bilinear", align_corners=False) for t in taps]
-        return {"fused": self.fuse(torch.cat(same, dim=1)), "1/8": taps[1], "1/4": taps[0]}
+        return {"fused": self.fuse(taps), "1/8": taps[1], "1/4": taps[0]}
 
     def forward(self, image: Image) -> Output:
         """Return logits, and in training the maps for CLR."""
