@@ -34,13 +34,12 @@ def dice_loss(logits: Logits, truth: Truth, codes: TruthCodes) -> Tensor:
     classes, belongs = (t.to(truth.device)[truth].movedim(-1, 1) for t in codes.members)
     certain = codes.singleton.to(truth.device)[truth]
     # Sums over masks, not index_add: on a GPU most pixels would queue up at the background's one address.
-    of_class = certain[:, None] == torch.arange(n, device=truth.device)[:, None, None]
+    each = torch.arange(n, device=truth.device)[:, None, None]
+    of_class = certain[:, None] == each
     says_nothing = torch.zeros_like(of_class)
     for member in range(classes.shape[1]):
         here = (belongs[:, member] & (certain < 0))[:, None]
-        says_nothing |= here & (
-            classes[:, member : member + 1] == torch.arange(n, device=truth.device)[:, None, None]
-        )
+        says_nothing |= here & (classes[:, member : member + 1] == each)
     counted = (truth != codes.unknown)[:, None] & ~says_nothing
     overlap = (p * of_class).sum(dim=(0, 2, 3))
     squares = (p * p * counted).sum(dim=(0, 2, 3))
