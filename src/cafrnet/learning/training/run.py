@@ -35,6 +35,7 @@ from ..export.onnx import export_onnx
 from ..ranks import share
 from ..recipes import Recipe
 from ..recipes.load import check, load_recipe
+from .allocator import keep_freed_memory
 from .callbacks import Journal, PatientStopping, StepTimer, read_journal
 from .curves import plot_curves
 from .module import Segmenter, TrainingModule, network_for
@@ -219,13 +220,16 @@ def _check_parts(parts: dict[str, list[str]], recipe: Recipe) -> None:
 
 def _fit(run: Path, setup: _Setup, *, progress: bool, checkpoint: Path | None) -> Path:
     _quieten_libraries()
+    keep_freed_memory()
     t = setup.recipe.training
     gpu = torch.cuda.is_available()
     if gpu:
         torch.set_float32_matmul_precision("high")
-        for network in (setup.module.segmenter, setup.module.averaged):
-            if network is not None:
-                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for network in (setup.module.segmenter, setup.module.averaged):
+        if (
+            network is not None
+        ):  # on two CPU cores: U-Net's step 3.0 instead of 4.0 s, cafr_net_plus 1.75 of 2.3
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     timer = StepTimer()
     callbacks: list[Callback] = [timer, Journal(run, timer)]
     if t.patience:
