@@ -3,12 +3,15 @@
     python benchmarks/bulk.py rate --model RUN --scans DIR -o OUT      # at once 1, 2, 4, 6; then Ray
     python benchmarks/bulk.py memory -o OUT                            # 100, 1000, 10000 tiny scans
     python benchmarks/bulk.py memory --counts 100 400 -o OUT
+    python benchmarks/bulk.py corrupt --count 10000 -o OUT             # one corrupt scan in their middle
     python benchmarks/bulk.py same --model RUN -o OUT                  # does the batch change the logits?
 
 `rate` runs `cafrnet segment` in processes of its own, in turns, so that other work on the machine falls on
 all settings alike. A rate is taken from the journal between the first and the last scan to end, so start-up
 is apart. `memory` makes scans of one slice of 48 x 32 and a network of one 1 x 1 convolution (the `train`
-extra writes it), so that the scans' number is all that could make memory grow. Both write Markdown and
+extra writes it), so that the scans' number is all that could make memory grow. `corrupt` cuts the scan in
+their middle short and runs the command, then runs it again, then mends the scan and runs it a third time;
+it ends with an error unless exit codes, journal and files are what they should be. All write Markdown and
 JSON into OUT, with machine, versions and the load of the machine while they ran.
 """
 
@@ -16,18 +19,15 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from datetime import datetime
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from child import cafrnet, must
 
 from cafrnet import __version__
 from cafrnet.files import write_json, write_text
@@ -47,20 +47,13 @@ def machine() -> dict[str, object]:
 
 def segment(words: list[object], out: Path) -> dict[str, float]:
     """Run the command; return wall and CPU seconds, peak memory, and seconds per scan once it runs."""
-    command = [sys.executable, "-m", "cafrnet.cli.main", "segment", *map(str, words), "-o", str(out), "-q"]
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall_s = time.perf_counter() - began
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    done = must(["segment", *words, "-o", out, "-q"])
     ends = [datetime.fromisoformat(line["time"]).timestamp() for line in read_journal(out / "journal.jsonl")]
     return {
         "scans": len(ends),
-        "wall_s": wall_s,
-        "cpu_s": used.ru_utime + used.ru_stime,
-        "peak_mb": used.ru_maxrss / 1024 if sys.platform != "darwin" else used.ru_maxrss / 2**20,
+        "wall_s": done.wall_s,
+        "cpu_s": done.cpu_s,
+        "peak_mb": done.peak_mb,
         "each_s": (max(ends) - min(ends)) / (len(ends) - 1),
     }
 
@@ -119,6 +112,52 @@ def memory(args: argparse.Namespace) -> tuple[dict, list[str]]:
     return {"runs": runs}, lines
 
 
+def corrupt(args: argparse.Namespace) -> tuple[dict, list[str]]:
+    """Many tiny scans, the one in the middle cut short: what is left, and how long a second look takes."""
+    count, bad = args.count, f"{args.count // 2:06}"
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder, "in"), Path(folder, "out")
+        for k in range(count):
+            tiny_scan(source / f"{k:06}.nii.gz", k)
+        broken = source / f"{bad}.nii.gz"
+        broken.write_bytes(broken.read_bytes()[:100])
+        words = ["segment", source, "-o", out, "--model", tiny_model(Path(folder, "model"))]
+        words += ["--threads", 1, "--engine", "onnxruntime", "-q"]
+        runs, journal = {}, out / "journal.jsonl"
+        for name in ("first run", "the same again", "the scan mended"):
+            if name == "the scan mended":
+                tiny_scan(broken, count // 2)
+            before = len(read_journal(journal)) if journal.exists() else 0
+            done = cafrnet(words)
+            statuses = [line["status"] for line in read_journal(journal)[before:]]
+            told = {s: statuses.count(s) for s in ("done", "skipped", "failed")}
+            runs[name] = {**vars(done), **told, "files": sum(1 for _ in out.rglob("*"))}
+    expected = {
+        "first run": (1, count - 1, 0, 1, 3 * count - 2),
+        "the same again": (1, 0, count - 1, 1, 3 * count - 2),
+        "the scan mended": (0, 1, count - 1, 0, 3 * count + 1),
+    }
+    for name, run in runs.items():
+        came = tuple(run[key] for key in ("code", "done", "skipped", "failed", "files"))
+        if came != expected[name] or (
+            run["code"] and f"{bad}.nii.gz is damaged or cut short" not in run["said"]
+        ):
+            raise SystemExit(f"{name}: {came} came, {expected[name]} was expected; it said: {run['said']}")
+    keys = ("code", "done", "skipped", "failed")
+    lines = [
+        f"{count} scans of one slice of 48 x 32, number {bad} cut short.",
+        "",
+        "| run | exit code | done | finished before | failed | wall s | CPU s | ms of CPU a scan | peak MB |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {' | '.join(str(run[key]) for key in keys)} | {run['wall_s']:.0f} | {run['cpu_s']:.1f} "
+        f"| {1e3 * run['cpu_s'] / count:.2f} | {run['peak_mb']:.0f} |"
+        for name, run in runs.items()
+    ]
+    return {"count": count, "corrupt": bad, "runs": runs}, lines
+
+
 def same(args: argparse.Namespace) -> tuple[dict, list[str]]:
     """Whether the logits of a slice depend on the slices that go through the network with it."""
     model = load_model(args.model, engine=args.engine)
@@ -141,7 +180,9 @@ def same(args: argparse.Namespace) -> tuple[dict, list[str]]:
 
 def tiny_scan(path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = np.random.default_rng(seed).integers(0, 255, (32, 48, 1)).astype(np.int16)
+    image = np.full((32, 48, 1), 20, np.int16)
+    image[8 + seed % 8 : 20, 10 : 20 + seed % 16] = 250  # hardly two alike, and quickly drawn
+    image[0, 0] = seed % 200
     nib.save(
         nib.Nifti1Image(image, np.array([[0, 0, 4, 0], [-2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 1.0]])), path
     )
@@ -191,16 +232,18 @@ def main() -> None:
     one.add_argument("--ray-actors", type=int, nargs="*", default=[])
     two = verbs.add_parser("memory")
     two.add_argument("--counts", type=int, nargs="+", default=[100, 1000, 10_000])
+    four = verbs.add_parser("corrupt")
+    four.add_argument("--count", type=int, default=10_000)
     three = verbs.add_parser("same")
     three.add_argument("--model", required=True)
     three.add_argument("--engine", default="auto")
-    for verb in (one, two, three):
+    for verb in (one, two, three, four):
         verb.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     here = machine()
-    figures, lines = {"rate": rate, "memory": memory, "same": same}[args.what](args)
+    verb = {"rate": rate, "memory": memory, "same": same, "corrupt": corrupt}[args.what]
+    figures, lines = verb(args)
     here["load_1_min_after"] = round(os.getloadavg()[0], 1)
-    here["largest_child_mb"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
     write_json(args.output / f"bulk_{args.what}.json", {"machine": here, **figures})
     text = "\n".join([*lines, "", f"Machine: {here}", ""])
     write_text(args.output / f"bulk_{args.what}.md", text)

@@ -67,10 +67,11 @@ def _panel(
         shown = np.asarray(Image.fromarray(ids.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
         panel = _overlay(panel, shown)
         draw = ImageDraw.Draw(panel)
+        pixels = np.bincount(shown.ravel(), minlength=256)
         for identity in TABLE.column:
-            where = np.argwhere(shown == identity)
-            if len(where) >= 30 and TABLE[identity].kind != "disc":
-                y, x = where.mean(axis=0)
+            if pixels[identity] >= 30 and TABLE[identity].kind != "disc":
+                here = shown == identity
+                y, x = (here.sum(1 - axis) @ np.arange(here.shape[axis]) / here.sum() for axis in (0, 1))
                 _text(draw, (x, y), TABLE[identity].name, font, anchor="mm")
     framed = Image.new("RGB", (size[0], PANEL_HEIGHT))
     framed.paste(panel, (0, (PANEL_HEIGHT - size[1]) // 2))
@@ -89,20 +90,23 @@ def _size(shape: tuple[int, ...], spacing_mm: tuple[float, float, float]) -> tup
 
 
 def _overlay(panel: Image.Image, shown: np.ndarray) -> Image.Image:
-    """Tint each structure and draw its outline."""
-    colours = np.zeros((256, 3), np.float32)
+    """Tint each structure of a grey panel and draw its outline: one look into a table for each pixel."""
+    colours = np.zeros((256, 3))
     for label in TABLE:
         colours[label.id] = label.colour
     colours[TABLE.unknown] = (255, 255, 255)
-    base = np.asarray(panel, np.float32)
-    inside = shown > 0
-    edge = np.zeros_like(inside)
+    edge = np.zeros(shown.shape, np.uint8)
     edge[:-1] |= shown[:-1] != shown[1:]
     edge[:, :-1] |= shown[:, :-1] != shown[:, 1:]
-    weight = np.where(inside, OPACITY, 0.0)
-    weight[edge & inside] = 0.95
-    mixed = base * (1 - weight[..., None]) + colours[shown] * weight[..., None]
-    return Image.fromarray(mixed.astype(np.uint8))
+    there = np.flatnonzero(np.bincount(shown.ravel(), minlength=256))
+    row = np.zeros(256, np.intp)
+    row[there] = np.arange(len(there))
+    greys = np.arange(256)[:, None]
+    tints = np.empty((len(there), 2, 256, 3), np.uint8)  # structure, whether it is an edge, grey, RGB
+    for k, identity in enumerate(there):
+        for is_edge, opacity in enumerate((OPACITY, 0.95) if identity else (0.0, 0.0)):
+            tints[k, is_edge] = greys * (1 - opacity) + colours[identity] * opacity
+    return Image.fromarray(tints[row[shown], edge, np.asarray(panel)[..., 0]])
 
 
 def _text(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, font, anchor: str = "la") -> None:
