@@ -1,4 +1,4 @@
-"""Accuracy against cost: the width, depth and input size of `cafr_net_plus` varied, each with one short training.
+"""Accuracy against cost: width, depth and input size of `cafr_net_plus` varied, with one short training each.
 
     python benchmarks/pareto.py --data DIR --split SPLIT [--fold K] -o OUT [--steps N] [--only NAME ...]
 
@@ -171,7 +171,7 @@ def times(runs: Mapping[str, Path], threads: int, rounds: int) -> dict[str, dict
     work = {}
     for name, run in runs.items():
         engine = open_engine(run / "model.onnx", threads, "onnxruntime")
-        size = engine.image_shape[2]
+        size = engine.image_shape[2] or 256
         image = np.random.default_rng(0).random((1, 1, size, size), np.float32)
         work[name] = lambda engine=engine, image=image: engine(image)
     return {name: summary(seconds) for name, seconds in take_turns(work, rounds).items()}
@@ -255,8 +255,8 @@ def page(found: Mapping[str, Any]) -> str:
     return (
         f"{text}\n\n{a['steps']} steps of {a['batch']} slices, seed {a['seed']}, {a['precision']}; "
         f"{a['threads']} threads of ONNX Runtime; {a['processor']}, {a['date']}. "
-        "Mean ± SD over validation cases, native grid. Fronts: DSC, and DSC after the best whole-column shift, "
-        "over GMACs and over time.\n"
+        "Mean ± SD over validation cases, native grid. Fronts: DSC, and DSC after the best whole-column "
+        "shift, over GMACs and over time.\n"
     )
 
 
