@@ -72,6 +72,21 @@ def test_each_body_and_disc_is_one_piece(whole):
         assert sizes.max() / sizes.sum() > 0.98, TABLE[i].name
 
 
+def test_a_gap_at_the_endplates_belongs_to_neither_and_changes_no_picture(whole):
+    gap = make_phantom(3, replace(FULL, endplate_gap_mm=2.4))
+    assert np.array_equal(gap.scan.voxels, whole.scan.voxels)
+    taken = (whole.labels != gap.labels) & (gap.labels == 0)
+    assert {TABLE[int(i)].kind for i in np.unique(whole.labels[taken]) if i != UNKNOWN} == {"body", "disc"}
+    assert (gap.labels[whole.labels == 0] == 0).all()
+    lost = {
+        kind: 1 - np.isin(gap.labels, ids).sum() / np.isin(whole.labels, ids).sum()
+        for kind in ("body", "disc")
+        for ids in [[label.id for label in TABLE if label.kind == kind]]
+    }
+    assert 0.05 < lost["body"] < 0.12  # 2.4 of about 27 mm
+    assert 0.2 < lost["disc"] < 0.4  # 2.4 of about 8 mm
+
+
 def test_the_canal_runs_behind_the_bodies_and_processes_behind_the_canal(whole):
     labels = whole.scan.frame.to_sagittal(whole.labels)  # columns run posteriorly
     for i in TABLE.of_kind("body")[:6]:

@@ -70,6 +70,13 @@ def add_parser(subparsers: Any) -> None:
         help="field of view: clinical, cut somewhere at the top, or with all levels from S to T9",
     )
     phantom.add_argument("--small", action="store_true", help="256 x 256 pixels of 1.17 mm: quick to make")
+    phantom.add_argument(
+        "--endplate-gap",
+        type=float,
+        default=0.0,
+        metavar="MM",
+        help="unlabelled strip between body and disc, as annotators leave it (0; 1.4 is usual in SPIDER)",
+    )
     phantom.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that draw")
     phantom.set_defaults(data_run=_phantom)
 
@@ -154,7 +161,12 @@ def _phantom(args: argparse.Namespace) -> int:
 
     from ..phantom import SMALL, PhantomOptions, write_dataset
 
-    options = replace(SMALL if args.small else PhantomOptions(), contrast=args.contrast, fov=args.fov)
+    options = replace(
+        SMALL if args.small else PhantomOptions(),
+        contrast=args.contrast,
+        fov=args.fov,
+        endplate_gap_mm=args.endplate_gap,
+    )
     made = write_dataset(
         args.output,
         args.cases,

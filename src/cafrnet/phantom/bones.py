@@ -84,18 +84,23 @@ def walls(
     return distances[0], distances[1]
 
 
+def ends_distance(segment: Body | Disc, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return the signed distance to the layer between a segment's two endplates."""
+    bone = 1 if isinstance(segment, Body) else -1
+    low, high = (above_endplate(p, x, y, z, s) for p, s in ((segment.lower, bone), (segment.upper, -bone)))
+    return np.maximum(-low, high)
+
+
 def body_distance(body: Body, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Return the signed distance to a vertebral body."""
     front, back = walls(body, x, y, z, (-body.waist_mm, -0.6 * body.waist_mm))
-    ends = np.maximum(-above_endplate(body.lower, x, y, z, 1), above_endplate(body.upper, x, y, z, -1))
-    return smooth_max(ends, np.maximum(front, back), CORNER_MM)
+    return smooth_max(ends_distance(body, x, y, z), np.maximum(front, back), CORNER_MM)
 
 
 def disc_distance(disc: Disc, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Return the signed distance to a disc; it shares its endplates with the bodies."""
     front, back = walls(disc, x, y, z, disc.bulge_mm)
-    ends = np.maximum(-above_endplate(disc.lower, x, y, z, -1), above_endplate(disc.upper, x, y, z, 1))
-    return smooth_max(ends, np.maximum(front, back), 0.8)
+    return smooth_max(ends_distance(disc, x, y, z), np.maximum(front, back), 0.8)
 
 
 def segment_distance(segment: Body | Disc, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -103,8 +108,8 @@ def segment_distance(segment: Body | Disc, x: np.ndarray, y: np.ndarray, z: np.n
     return body_distance(segment, x, y, z) if isinstance(segment, Body) else disc_distance(segment, x, y, z)
 
 
-def paint_column(canvas: Canvas, anatomy: Anatomy, look: Look) -> None:
-    """Paint ligaments, sacrum, bodies and discs."""
+def paint_column(canvas: Canvas, anatomy: Anatomy, look: Look, endplate_gap_mm: float = 0.0) -> None:
+    """Paint ligaments, sacrum, bodies and discs; a gap at each endplate belongs to neither body nor disc."""
     painted: list[tuple[Body | Disc, tuple[slice, slice], tuple, np.ndarray]] = []
     column = anatomy.column
     segments: tuple[Body | Disc, ...] = (*column.bodies, *column.discs)
@@ -121,7 +126,10 @@ def paint_column(canvas: Canvas, anatomy: Anatomy, look: Look) -> None:
             signal = bone_signal(canvas, box, distance, look, at, segment)
         else:
             signal = disc_signal(canvas, box, segment, at, look)
-        canvas.paint(box, distance, signal, known_id(segment.name))
+        within = None
+        if endplate_gap_mm:
+            within = ends_distance(segment, *at) + endplate_gap_mm / 2
+        canvas.paint(box, distance, signal, known_id(segment.name), within)
 
 
 def bone_signal(

@@ -56,6 +56,7 @@ class Canvas:
         distance_mm: np.ndarray,
         signal: np.ndarray | float,
         label: int | None = None,
+        labelled_mm: np.ndarray | None = None,
     ) -> None:
         """Paint a shape over what is there.
 
@@ -64,9 +65,11 @@ class Canvas:
             distance_mm: signed distance to the shape, of the box's shape, negative inside.
             signal: its signal.
             label: its id; None paints no label.
+            labelled_mm: signed distance to the part of it that is labelled, where that is not all of it.
         """
         share = coverage(distance_mm, self.pixel_mm)
         target = self.signal[box]
         target += share * (signal - target)
         if label is not None and self.labels is not None:
-            self.labels[box][distance_mm < 0] = label
+            labelled = distance_mm if labelled_mm is None else np.maximum(distance_mm, labelled_mm)
+            self.labels[box][labelled < 0] = label

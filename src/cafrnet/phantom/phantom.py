@@ -110,10 +110,10 @@ def _slice(
     for at in planes:
         canvas = middle if at == k else _canvas(at, anatomy, grid, texture, with_labels=False)
         canvas.signal[:] = ground
-        _paint_spine(canvas, anatomy, look, strands)
+        _paint_spine(canvas, anatomy, look, strands, options)
         signal += canvas.signal
     if k not in planes:
-        _paint_spine(middle, anatomy, look, strands)
+        _paint_spine(middle, anatomy, look, strands, options)
     assert middle.labels is not None
     return signal / n, middle.labels, middle
 
@@ -136,8 +136,10 @@ def _canvas(
     )
 
 
-def _paint_spine(canvas: Canvas, anatomy: Anatomy, look: Look, strands: np.ndarray) -> None:
+def _paint_spine(
+    canvas: Canvas, anatomy: Anatomy, look: Look, strands: np.ndarray, options: PhantomOptions
+) -> None:
     paint_foramina(canvas, anatomy, look)
     paint_canal(canvas, anatomy, look, strands)
     paint_posterior_elements(canvas, anatomy, look)
-    paint_column(canvas, anatomy, look)
+    paint_column(canvas, anatomy, look, options.endplate_gap_mm)
