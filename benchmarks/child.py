@@ -1,4 +1,4 @@
-"""A `cafrnet` command in a process of its own: wall and CPU seconds, its own peak of memory, what it said.
+"""A Python command in a process of its own: wall and CPU seconds, its own peak of memory, what it said.
 
 Used by the other files of this folder. The peak is what the process itself read in /proc at its end: the
 kernel's account of a child begins with the memory of the process that forked it.
@@ -12,15 +12,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Runs a command and leaves the peak in the file that is named first; `segment` imports nothing more for it.
+#: Runs an entry point as the script that pip makes of it does, and leaves the peak in the file named first.
 COMMAND = """
 import sys
-from cafrnet.cli.main import main
+from importlib import import_module
+peak, entry = sys.argv[1:3]
+module, _, name = entry.partition(":")
+sys.argv = [name, *sys.argv[3:]]
 try:
-    code = main(sys.argv[2:])
+    code = getattr(import_module(module), name)()
 finally:
     status = open("/proc/self/status").read()
-    open(sys.argv[1], "w").write(status.split("VmHWM:")[1].split()[0])
+    open(peak, "w").write(status.split("VmHWM:")[1].split()[0])
 sys.exit(code)
 """
 #: kB as the kernel counts them, in MB of 10^6 bytes.
@@ -48,11 +51,22 @@ class Child:
 
 def cafrnet(words: list[object]) -> Child:
     """Run `cafrnet` with these words."""
+    return entry_point(sys.executable, "cafrnet.cli.main:main", words)
+
+
+def entry_point(
+    python: str | Path, entry: str, words: list[object], environment: dict[str, str] | None = None
+) -> Child:
+    """Run ``module:function`` of a Python's environment with these words, as its command would.
+
+    The function reads ``sys.argv``; what it returns is the exit code. Variables are this process's unless
+    others are given.
+    """
     with tempfile.TemporaryDirectory() as folder, open(Path(folder, "said"), "w+") as said:
         peak = Path(folder, "peak")
-        command = [sys.executable, "-c", COMMAND, str(peak), *map(str, words)]
+        command = [str(python), "-c", COMMAND, str(peak), entry, *map(str, words)]
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=environment)
         _, status, used = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
