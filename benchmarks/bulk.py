@@ -1,6 +1,6 @@
 """Many scans: rate against scans at once, memory against their number, and what a thousand cost.
 
-    python benchmarks/bulk.py rate --model RUN --scans DIR -o OUT      # at once 1, 2, 4, 6; then Ray
+    python benchmarks/bulk.py rate --scans DIR -o OUT [--model RUN]    # at once 1, 2, 4, 6; then Ray
     python benchmarks/bulk.py memory -o OUT                            # 100, 1000, 10000 tiny scans
     python benchmarks/bulk.py memory --counts 100 400 -o OUT
     python benchmarks/bulk.py corrupt --count 10000 -o OUT             # one corrupt scan in their middle
@@ -69,13 +69,15 @@ def rate(args: argparse.Namespace) -> tuple[dict, list[str]]:
         for turn in range(args.repeat):
             for name, words in settings.items():
                 out = Path(folder, f"{name} {turn}")
-                runs[name].append(segment([*scans, "--model", args.model, *words], out))
+                ready = [*scans, "--model", args.model, "--engine", args.engine, *words]
+                runs[name].append(segment(ready, out))
                 shutil.rmtree(out)
     shape = list(nib.load(scans[0]).shape) if scans[0].name.endswith((".nii", ".nii.gz")) else None
     median = {n: {k: statistics.median(r[k] for r in done) for k in done[0]} for n, done in runs.items()}
     base = next(iter(median.values()))["each_s"]
     lines = [
-        f"{len(scans)} scans (the first has shape {shape}), medians of {args.repeat} runs in turns.",
+        f"{len(scans)} scans (the first has shape {shape}), engine {args.engine}, medians of {args.repeat} "
+        "runs in turns.",
         "",
         "| setting | s per scan | times the first | CPU s per scan | peak MB | start-up and end, s |",
         "|---|---|---|---|---|---|",
@@ -88,7 +90,7 @@ def rate(args: argparse.Namespace) -> tuple[dict, list[str]]:
             f"| {name} | {m['each_s']:.2f} | {base / m['each_s']:.2f} | {cpu} | {peak} "
             f"| {m['wall_s'] - m['each_s'] * m['scans']:.1f} |"
         )
-    return {"scans": len(scans), "shape": shape, "runs": runs, "median": median}, lines
+    return {"scans": len(scans), "shape": shape, "engine": args.engine, "runs": runs, "median": median}, lines
 
 
 def memory(args: argparse.Namespace) -> tuple[dict, list[str]]:
@@ -224,7 +226,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="what", required=True)
     one = verbs.add_parser("rate")
-    one.add_argument("--model", required=True)
+    one.add_argument("--model", default="default")
+    one.add_argument("--engine", default="onnxruntime")
     one.add_argument("--scans", required=True)
     one.add_argument("--limit", type=int, default=12)
     one.add_argument("--repeat", type=int, default=3)
