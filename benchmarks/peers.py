@@ -27,10 +27,11 @@ from child import Child, entry_point
 from profile_segment import write_scan
 from side_by_side import about, table
 
+from cafrnet.bundles.places import DEFAULT
 from cafrnet.datasets import make_split, open_dataset
 from cafrnet.experiments.nnunet.package import Folders, Package, environment
 from cafrnet.experiments.nnunet.raw import DATASET_ID, write_raw
-from cafrnet.files import write_json, write_text
+from cafrnet.files import sha256, write_json, write_text
 
 HERE = Path(__file__).parent
 PLANS, CONFIGURATION, TRAINER = "nnUNetPlans", "2d", "nnUNetTrainer"
@@ -38,6 +39,13 @@ PLANS, CONFIGURATION, TRAINER = "nnUNetPlans", "2d", "nnUNetTrainer"
 AIM = 20
 #: Name of the tool that ratios are taken to.
 OURS = "cafrnet"
+#: How nnU-Net's command is called: name, label, options. By itself it mirrors, and three workers prepare and
+#: three write; for one scan they only cost their start, so it is kinder to do all in one process.
+NNUNET = (
+    ("nnunet", "no mirroring", "--disable_tta", "-npp", 0, "-nps", 0),
+    ("nnunet_workers", "no mirroring, its default workers", "--disable_tta"),
+    ("nnunet_mirrored", "with its mirroring", "-npp", 0, "-nps", 0),
+)
 PACKAGES = ("cafrnet", "onnxruntime", "openvino", "torch", "monai", "numpy")
 
 Runs = dict[str, list[dict]]
@@ -158,7 +166,7 @@ def cafrnet_tool(bench: Bench, engine: str) -> dict:
     words += ["-q", *(["--model", bench.model] if bench.model else [])]
     took = must(entry_point(sys.executable, "cafrnet.cli.main:main", words, bench.variables))
     record = json.loads((out / "scan.json").read_text(encoding="utf-8"))
-    took |= {"network_s": record["timings_s"]["network"], "model": record["model"]}
+    took |= {"network_s": record["timings_s"]["model"]}
     return checked(took, bench.scan, out / "scan_seg.nii.gz")
 
 
@@ -170,12 +178,10 @@ def script_tool(bench: Bench, name: str, more: Sequence[object] = ()) -> dict:
     return checked(took, bench.scan, made)
 
 
-def nnunet_tool(bench: Bench, mirrored: bool) -> dict:
+def nnunet_tool(bench: Bench, *more: object) -> dict:
     made = fresh(bench.work / "nnunet")
     words = ["-i", bench.work / "given", "-o", made, "-d", DATASET_ID, "-c", CONFIGURATION, "-f", 0]
-    # in one process: for a single scan its workers only cost their start
-    words += ["-device", "cpu", "-npp", 0, "-nps", 0, "--disable_progress_bar"]
-    words += [] if mirrored else ["--disable_tta"]
+    words += ["-device", "cpu", "--disable_progress_bar", *more]
     entry = "nnunetv2.inference.predict_from_raw_data:predict_entry_point"
     took = must(entry_point(bench.package.python, entry, words, bench.nnunet_variables()))
     return checked(took, bench.scan, made / "scan.nii.gz")
@@ -210,8 +216,8 @@ def tools(bench: Bench, engines: Sequence[str], rounds: int, slow: int, pixel_mm
     if bench.package:
         patch = " x ".join(map(str, bench.plan["patch_size"]))
         name = f"nnU-Net 2D as planned ({patch})"
-        found["nnunet"] = Tool(f"{name}, no mirroring", lambda: nnunet_tool(bench, False), slow)
-        found["nnunet_mirrored"] = Tool(f"{name}, with its mirroring", lambda: nnunet_tool(bench, True), slow)
+        for key, label, *more in NNUNET:
+            found[key] = Tool(f"{name}, {label}", lambda more=more: nnunet_tool(bench, *more), slow)
         found["nnunet_network"] = Tool(
             "nnU-Net, network alone", lambda: nnunet_network(bench), slow, whole=False
         )
@@ -338,10 +344,11 @@ def main() -> None:
     pixel_mm = args.pixel_mm or (bench.plan["spacing"][-1] if package else 0.47)
     found = tools(bench, args.engines, args.rounds, args.slow_rounds, pixel_mm)
     nnunet = package.versions if package else None
-    kept = about(PACKAGES, threads=args.threads, nnunet=nnunet, pixel_mm=pixel_mm, weights="random but ours")
+    model = sha256(Path(args.model or DEFAULT) / "model.onnx")
+    kept = about(PACKAGES, threads=args.threads, nnunet=nnunet, pixel_mm=pixel_mm, model=model)
     path = args.output / "runs.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {**kept, "runs": {}}
-    for key in ("versions", "threads", "nnunet", "pixel_mm", "processor"):
+    for key in ("versions", "threads", "nnunet", "pixel_mm", "model", "processor"):
         if before[key] != kept[key]:
             raise SystemExit(f"{path} was measured with other {key}: {before[key]}; choose another folder")
     done = measure(found, before["runs"], path, kept | {"date": before["date"]}, args.minutes)
