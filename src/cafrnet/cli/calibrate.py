@@ -34,6 +34,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--crops", type=int, default=20, metavar="N", help="of each validation case (20)")
     parser.add_argument("--degraded", type=int, default=6, metavar="N", help="of each validation case (6)")
     parser.add_argument(
+        "--no-offsets",
+        dest="offsets",
+        action="store_false",
+        help="leave the borders of all kinds where they are",
+    )
+    parser.add_argument(
         "--phantoms",
         type=int,
         default=0,
@@ -65,8 +71,12 @@ def run(args: argparse.Namespace) -> int:
     from ..bundles.layout import is_bundle
     from ..datasets import Split, open_dataset
     from ..inference import load_model
+    from ..inference.calibration import Calibration
     from ..learning.calibration import Budget, calibrate, store, write_report  # needs the train extra
+    from ..learning.calibration.calibrate import PHANTOM
     from ..learning.calibration.naming import fit_naming
+    from ..learning.calibration.offsets import fit_offsets
+    from ..phantom import make_phantom
 
     folder = Path(args.run)
     if is_bundle(folder):
@@ -77,6 +87,13 @@ def run(args: argparse.Namespace) -> int:
     model = load_model(folder, threads=args.threads)
     validation, training = dataset.select(parts["val"]), dataset.select(parts["train"])
     tell = None if args.quiet else lambda text: print(text, file=sys.stderr)
+    offsets = {}
+    if args.offsets:
+        rng = np.random.default_rng([args.seed, 2])
+        offsets = fit_offsets(model, validation, [make_phantom(rng, PHANTOM) for _ in range(args.phantoms)])
+        if tell:
+            tell("offsets of kinds: " + (", ".join(f"{k} {b:+.2f}" for k, b in offsets.items()) or "none"))
+    model = replace(model, calibration=Calibration(offsets=offsets))
     if args.naming is not None:
         naming = _read_naming(args.naming)
     else:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from ..anatomy.kinds import KINDS
 from ..errors import InputError, nearest
 
 VERSION = 1
@@ -45,6 +46,8 @@ class Calibration:
     Attributes:
         temperature: logits are divided by it before the softmax over classes.
         kind_temperature: the same where only the kind counts (body, disc ...), names left aside.
+        offsets: kind -> what is added to the logits of its classes before anything else is done with them;
+            moves the borders of that kind (:mod:`cafrnet.learning.calibration.offsets`).
         dice_slope, dice_offset: true Dice = slope * soft Dice + offset, clipped to [0, 1].
         ranges: measure -> (low, high) over scans that the model knows; see :mod:`.plausibility`.
         thresholds: of triage.
@@ -59,6 +62,7 @@ class Calibration:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     thresholds: Thresholds = field(default_factory=Thresholds)
     fitted_on: Mapping[str, Any] = field(default_factory=dict)
+    offsets: Mapping[str, float] = field(default_factory=dict)
     version: int = VERSION
 
     @classmethod
@@ -79,6 +83,7 @@ class Calibration:
             known["thresholds"] = Thresholds(
                 **_table(known.get("thresholds", {}), Thresholds, f"{source}: thresholds")
             )
+            known["offsets"] = {_kind(k): _offset(v) for k, v in dict(known.get("offsets", {})).items()}
             made = cls(**known)
             numbers = (made.temperature, made.kind_temperature)
             if not all(0.01 <= float(t) <= 100 for t in numbers):
@@ -89,14 +94,15 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
-        return {**asdict(self), "ranges": {k: list(v) for k, v in self.ranges.items()}}
+        ranges = {k: list(v) for k, v in self.ranges.items()}
+        return {**asdict(self), "ranges": ranges, "offsets": dict(self.offsets)}
 
 
 def joint(calibrations: Sequence[Calibration | None]) -> Calibration | None:
     """Return the calibration of several models that answer together; None unless each of them has one.
 
-    Temperatures and Dice lines are averaged; of ranges the narrower part is kept and of thresholds the
-    stricter, so that nothing passes together that one of them alone would not let pass for its look.
+    Temperatures, offsets and Dice lines are averaged; of ranges the narrower part is kept and of thresholds
+    the stricter, so that nothing passes together that one of them alone would not let pass for its look.
     """
     known = [c for c in calibrations if c is not None]
     if not known or len(known) < len(calibrations):
@@ -126,6 +132,10 @@ def joint(calibrations: Sequence[Calibration | None]) -> Calibration | None:
         {k: (low, high) for k, (low, high) in ranges.items() if low < high},
         strict,
         {"members": [dict(c.fitted_on) for c in known]},
+        {
+            kind: float(sum(c.offsets.get(kind, 0.0) for c in known) / len(known))
+            for kind in sorted({kind for c in known for kind in c.offsets})
+        },
     )
 
 
@@ -138,6 +148,18 @@ def _table(raw: object, cls: type, source: str) -> dict[str, Any]:
         if key not in names:
             raise InputError(f"{source}: unknown key {key!r}{nearest(str(key), names)}")
     return dict(raw)
+
+
+def _kind(name: object) -> str:
+    if name not in KINDS[1:]:
+        raise ValueError(f"offset of {name!r}")
+    return str(name)
+
+
+def _offset(value: Any) -> float:
+    if not abs(float(value)) <= 20:
+        raise ValueError(f"offset {value}")
+    return float(value)
 
 
 def _range(pair: Any) -> tuple[float, float]:

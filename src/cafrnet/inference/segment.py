@@ -84,7 +84,7 @@ def segment_scan(scan: Scan, model: Model) -> Segmentation:
     first = 0
     while first < len(ready.images):
         images = ready.images[first : first + _at_once(model)]
-        logits = checked_logits(model, images[:, None])
+        logits = calibrated_logits(model, images[:, None])
         clock.lap("model")
         watch.add(images, logits)
         clock.lap("triage")
@@ -119,6 +119,15 @@ def checked_logits(model: Model, images: np.ndarray) -> np.ndarray:
         raise InputError(f"{model.path}: the model gave NaN or infinite logits; export it again")
     if model.not_trained_ids:
         logits[:, list(model.not_trained_ids)] = NOT_TRAINED
+    return logits
+
+
+def calibrated_logits(model: Model, images: np.ndarray) -> np.ndarray:
+    """Return :func:`checked_logits` with the offsets of the model's calibration added, kind by kind."""
+    logits = checked_logits(model, images)
+    for kind, offset in model.calibration.offsets.items() if model.calibration else ():
+        ids = [i for i in TABLE.of_kind(kind) if i < model.num_classes]
+        logits[:, ids] += np.float32(offset)
     return logits
 
 

@@ -73,7 +73,7 @@ def calibrate(
     """Fit temperatures, Dice line, known ranges and thresholds.
 
     Args:
-        model: loaded; a calibration that it has is left aside.
+        model: loaded; of a calibration that it has only the offsets are used, and kept.
         validation: labelled cases that the model was not trained on.
         training: cases that it was trained on; for the ranges of scan and column only.
         seed: of crops, degradations, phantoms and the voxels that are drawn.
@@ -88,11 +88,12 @@ def calibrate(
     if not validation:
         raise UsageError("no validation case came; a model is calibrated on cases that it was not trained on")
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]
-    plain = replace(model, calibration=None)
+    offsets = model.calibration.offsets if model.calibration else {}
+    plain = replace(model, calibration=Calibration(offsets=offsets))
     tell(f"voxel probabilities of {len(validation)} validation cases")
     logits, allowed = draw_voxels(plain, validation, streams[0], budget.voxels)
     heat = fit_temperatures(logits, allowed)
-    start = Calibration(heat.names, heat.kinds)
+    start = Calibration(heat.names, heat.kinds, offsets=offsets)
     asked = replace(model, calibration=start)
     tell(f"{len(validation)} validation cases as they are, cropped and degraded")
     trials = list(try_cases(asked, validation, streams[1], crops=budget.crops, degraded=budget.degraded))

@@ -23,7 +23,7 @@ from ...datasets import Case
 from ...errors import UsageError
 from ...inference import Model
 from ...inference.assembly import grid_of
-from ...inference.segment import SLICES_AT_ONCE, checked_logits
+from ...inference.segment import SLICES_AT_ONCE, calibrated_logits
 from ...labels import TABLE
 from ...preprocessing import ModelGrid, prepare, prepare_truth
 from ...scan import Scan
@@ -86,7 +86,7 @@ def column_of(scan: Scan, ids: np.ndarray, model: Model) -> TrueColumn:
     ready = prepare(scan, model.preprocessing)
     parts = []
     for first in range(0, len(ready.images), SLICES_AT_ONCE):
-        logits = checked_logits(model, ready.images[first : first + SLICES_AT_ONCE, None])
+        logits = calibrated_logits(model, ready.images[first : first + SLICES_AT_ONCE, None])
         parts.append(voxels_of(logits, by_kind(logits), first))
     voxels = Voxels.together(parts)
     grid = grid_of(scan, ready.grid)

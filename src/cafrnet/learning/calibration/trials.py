@@ -14,7 +14,7 @@ from ...evaluation.levels import confusion, levels
 from ...evaluation.sets import resolve
 from ...inference import Model, Segmentation, segment_scan
 from ...inference.calibration import Calibration
-from ...inference.segment import SLICES_AT_ONCE, checked_logits
+from ...inference.segment import SLICES_AT_ONCE, calibrated_logits
 from ...inference.triage import Triage, judge
 from ...labels import TABLE, UNKNOWN, ValueSets
 from ...phantom import Phantom
@@ -147,7 +147,7 @@ def draw_voxels(
     """Draw voxels of the model grid from where the truth or the network sees something, and around it.
 
     Args:
-        model: its calibration is left aside.
+        model: of its calibration only the offsets are used.
         cases: labelled.
         rng: source of chance.
         per_case: voxels of each case.
@@ -164,7 +164,7 @@ def draw_voxels(
         principal = case.sets.principal(truth)
         for first in range(0, len(ready.images), SLICES_AT_ONCE):
             own = slice(first, first + SLICES_AT_ONCE)
-            some = checked_logits(model, ready.images[own, None])
+            some = calibrated_logits(model, ready.images[own, None])
             chosen = _draw(principal[own], some, rng, per_case * len(some) / len(ready.images))
             s, y, x = chosen
             logits.append(some[s, :, y, x].T)
