@@ -80,12 +80,13 @@ class Kind:
     automatic: bool = True
 
 
-#: Engines by name, in the order in which ``auto`` tries them; the last one is always installed.
+#: Engines by name, in the order in which ``auto`` tries those that run a file. On a CPU ``model.onnx`` goes
+#: to ONNX Runtime: for one scan as fast as OpenVINO, in less memory (docs/export.md).
 KINDS = {
     "cuda": Kind(_cuda, (".onnx",)),
+    "onnxruntime": Kind(_onnxruntime, (".onnx",)),
     "openvino": Kind(_openvino, (".onnx", ".xml")),
     "openvino-gpu": Kind(_openvino_gpu, (".onnx", ".xml"), automatic=False),
-    "onnxruntime": Kind(_onnxruntime, (".onnx",)),
 }
 #: What ``--engine`` takes.
 NAMES = ("auto", *KINDS)
@@ -114,8 +115,8 @@ def open_engine(path: Path, threads: int | None = None, engine: str = "auto") ->
     Args:
         path: ``model.onnx`` or ``model.xml``.
         threads: of one inference; None takes all cores that this process may use.
-        engine: one of :data:`NAMES`. ``"auto"`` takes the first that is installed and runs this file: CUDA,
-            OpenVINO, ONNX Runtime; which one it was is logged (``-v``) and stands in every record.
+        engine: one of :data:`NAMES`. ``"auto"`` takes CUDA where it is installed, else ONNX Runtime, and
+            OpenVINO for ``model.xml``; which one it was is logged (``-v``) and stands in every record.
 
     Raises:
         UsageError: no such engine, or one that does not run this kind of file. MissingExtraError: it is not
@@ -133,21 +134,18 @@ def open_engine(path: Path, threads: int | None = None, engine: str = "auto") ->
                 "model again with --to onnx"
             )
         return KINDS[engine].open(path, threads)
-    return _first_installed([name for name in able if KINDS[name].automatic], path, threads)
+    opened = _first_installed([name for name in able if KINDS[name].automatic], path, threads)
+    logger.info("engine: %s (--engine chooses another)", opened.name)
+    return opened
 
 
 def _first_installed(names: list[str], path: Path, threads: int | None) -> Engine:
     for name in names[:-1]:
         try:
-            opened = KINDS[name].open(path, threads)
+            return KINDS[name].open(path, threads)
         except UsageError as missing:
             logger.debug("engine %s: %s", name, missing)
-        else:
-            logger.info("engine: %s (the first that is installed; --engine chooses another)", opened.name)
-            return opened
-    opened = KINDS[names[-1]].open(path, threads)
-    logger.info("engine: %s", opened.name)
-    return opened
+    return KINDS[names[-1]].open(path, threads)
 
 
 __all__ = ["KINDS", "MODEL_FILES", "NAMES", "Engine", "files_of", "model_file", "open_engine"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import InputError
+from .out_of_memory import says_so
 
 #: What the keys of our entries begin with.
 PREFIX = "cafrnet."
@@ -25,7 +26,9 @@ def decode(raw: Mapping[str, str], path: Path) -> dict[str, object]:
 
 
 def damaged(path: Path, kind: str, error: Exception) -> InputError:
-    """Return the error for a file that an engine can't read."""
+    """Return the error for a file that an engine can't read, or finds no memory for."""
+    if says_so(error):
+        return InputError(f"{path}: not enough memory to load the model; give more")
     reason = " ".join(str(error).split())
     return InputError(f"{path} is damaged or no {kind} model ({reason}); copy or export it again")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import UsageError
 from .metadata import check_sides, damaged, decode
+from .out_of_memory import as_memory_error
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -50,8 +51,13 @@ class OnnxEngine:
         self.metadata = decode(self._session.get_modelmeta().custom_metadata_map, path)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return logits [n, classes, y, x] of images [n, 1, y, x]."""
-        return self._session.run(None, {self._input: images})[0]
+        """Return logits [n, classes, y, x] of images [n, 1, y, x].
+
+        Raises:
+            MemoryError: there is none for so many slices.
+        """
+        with as_memory_error():
+            return self._session.run(None, {self._input: images})[0]
 
 
 def _options(threads: int | None) -> Any:

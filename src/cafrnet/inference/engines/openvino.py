@@ -10,9 +10,12 @@ import numpy as np
 from ...errors import InputError, MissingExtraError, UsageError
 from ...files import sha256
 from .metadata import PREFIX, check_sides, damaged, decode
+from .out_of_memory import as_memory_error
 
 #: Where an IR keeps our entries; an ONNX file's come under "framework".
 PLACES = ("cafrnet", "framework")
+#: Marks the logits of the last call: where memory runs out OpenVINO hands them out again without a word.
+UNTOUCHED = np.float32(-1.2345e37)
 
 
 class OpenVinoEngine:
@@ -61,8 +64,17 @@ class OpenVinoEngine:
             raise damaged(path, "OpenVINO", error) from error
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return logits [n, classes, y, x] of images [n, 1, y, x]."""
-        return np.array(self._request.infer({0: images})[0])
+        """Return logits [n, classes, y, x] of images [n, 1, y, x].
+
+        Raises:
+            MemoryError: there is none for so many slices.
+        """
+        self._request.get_output_tensor().data[:, 0, 0, 0] = UNTOUCHED
+        with as_memory_error():
+            logits = np.array(self._request.infer({0: images})[0])
+        if len(logits) != len(images) or (logits[:, 0, 0, 0] == UNTOUCHED).any():
+            raise MemoryError("for the network")
+        return logits
 
 
 def _options(device: str, threads: int | None) -> dict[str, Any]:
