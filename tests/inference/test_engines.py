@@ -162,6 +162,20 @@ def test_no_memory_for_the_model_is_not_called_a_damaged_file(tmp_path):
     assert "is damaged" in str(damaged(tmp_path / "model.onnx", "ONNX", RuntimeError("bad magic")))
 
 
+def test_a_network_that_openvino_reads_and_cannot_run(grey_model, monkeypatch, openvino):
+    def refuse(*_):
+        raise RuntimeError("Check 'scale.size()'\nfailed")
+
+    monkeypatch.setattr(openvino.Core, "compile_model", refuse)
+    with pytest.raises(InputError) as caught:
+        open_engine(grey_model / "model.onnx", 1, "openvino")
+    assert str(caught.value).endswith(
+        "model.onnx is whole, but OpenVINO can't run its network (Check 'scale.size()' failed); "
+        "take --engine onnxruntime"
+    )
+    assert open_engine(grey_model / "model.onnx", 1).name == "onnxruntime"
+
+
 def test_the_files_of_a_model(tmp_path):
     assert model_file(tmp_path) == tmp_path / "model.onnx"  # the one that messages name
     (tmp_path / "model.xml").write_text("")

@@ -27,10 +27,19 @@ def decode(raw: Mapping[str, str], path: Path) -> dict[str, object]:
 
 def damaged(path: Path, kind: str, error: Exception) -> InputError:
     """Return the error for a file that an engine can't read, or finds no memory for."""
+    return _refusal(path, f"is damaged or no {kind} model", error, "copy or export it again")
+
+
+def cannot_run(path: Path, name: str, error: Exception) -> InputError:
+    """Return the error for a network that an engine reads and can't run."""
+    todo = "export it again" if path.suffix == ".xml" else "take --engine onnxruntime"
+    return _refusal(path, f"is whole, but {name} can't run its network", error, todo)
+
+
+def _refusal(path: Path, what: str, error: Exception, todo: str) -> InputError:
     if says_so(error):
         return InputError(f"{path}: not enough memory to load the model; give more")
-    reason = " ".join(str(error).split())
-    return InputError(f"{path} is damaged or no {kind} model ({reason}); copy or export it again")
+    return InputError(f"{path} {what} ({' '.join(str(error).split())}); {todo}")
 
 
 def check_sides(images: list[int], logits: list[int], path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import InputError, MissingExtraError, UsageError
 from ...files import sha256
-from .metadata import PREFIX, check_sides, damaged, decode
+from .metadata import PREFIX, cannot_run, check_sides, damaged, decode
 from .out_of_memory import as_memory_error
 
 #: Where an IR keeps our entries; an ONNX file's come under "framework".
@@ -31,7 +31,8 @@ class OpenVinoEngine:
 
     Raises:
         MissingExtraError: OpenVINO is not installed. UsageError: no such device.
-        InputError: damaged, or with other inputs and outputs than an image and its logits.
+        InputError: damaged, or with other inputs and outputs than an image and its logits, or a network that
+            it has no kernels for.
     """
 
     def __init__(self, path: Path, threads: int | None = None, *, device: str = "CPU") -> None:
@@ -61,7 +62,7 @@ class OpenVinoEngine:
                 model, device, _options(device, threads)
             ).create_infer_request()
         except Exception as error:
-            raise damaged(path, "OpenVINO", error) from error
+            raise cannot_run(path, "OpenVINO", error) from error
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return logits [n, classes, y, x] of images [n, 1, y, x].
