@@ -25,7 +25,7 @@ KINDS = {
     "joining": ("Concat", "Split", "Slice"),
     "upsampling": ("Resize", "Upsample"),
     "softmax": ("Softmax",),
-    "to and from int8": ("QuantizeLinear",),
+    "to and from int8": ("QuantizeLinear", "DequantizeLinear"),
 }
 #: Modules whose children are told apart, one by one.
 APART = ("pyramid.steps", "decoder", "refine")
