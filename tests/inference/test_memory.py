@@ -1,5 +1,6 @@
 """A limit of memory: slices per call follow from it, what does not fit is refused, the peak stays below."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -97,6 +98,33 @@ def test_labels_are_the_same_below_a_limit(grey_model, stairs_scan):
     tight = replace(model, engine=BoundedEngine(model.engine._engine, tight))
     assert np.array_equal(segment_scan(stairs_scan, tight).labels, free.labels)
     assert np.array_equal(free.labels, stairs()[1])
+
+
+#: Runs in a process of its own: page faults of twenty arrays of 8 MB, one after the other, after two.
+FAULTS = """
+import resource, sys
+import numpy as np
+from cafrnet.inference.memory import keep_freed
+if sys.argv[1] == "keep":
+    assert keep_freed()
+faults = []
+for k in range(22):
+    np.ones(1_000_000)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults[-1] - faults[1])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's switch")
+def test_kept_memory_is_not_fetched_from_the_system_again():
+    def faults(word):
+        words = [sys.executable, "-c", FAULTS, word]
+        environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"} if word == "free" else None
+        return int(subprocess.run(words, capture_output=True, text=True, check=True, env=environment).stdout)
+
+    free, keep = faults("free"), faults("keep")
+    assert free > 2000  # 8 MB are 1953 pages of 4 kB; the system may hand out larger ones
+    assert keep < free / 10
 
 
 #: What the process itself saw: the kernel's account of a child begins with the memory of the process that

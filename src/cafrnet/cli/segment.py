@@ -176,8 +176,11 @@ def _load(models: list[str], compute: dict[str, Any], tta: bool, without: list[s
     """Load the model; in every worker, where there are several."""
     from ..anatomy import NamingOptions
     from ..inference.ensemble import load_models
+    from ..inference.memory import keep_freed
     from ..inference.views import with_views
 
+    if compute["max_memory_mb"] is None:  # a limit wants all that is free given back
+        keep_freed()
     steps = NamingOptions.without(*without)
     model = replace(load_models(models, **compute), postprocessing=steps)
     return with_views(model) if tta else model

@@ -20,7 +20,7 @@ from .segment import Segmentation
 from .stages import Opened, Request, infer_case, read_case, write_case
 
 #: Most slices of different scans that go through the network together.
-SLICES_AT_ONCE = 8
+SLICES_AT_ONCE = 4
 
 
 @dataclass(frozen=True)

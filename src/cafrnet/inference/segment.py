@@ -21,7 +21,7 @@ from .triage import UNNAMED, Triage, judge, outline_dice
 from .watch import Watch
 
 #: Slices that go through the network together: enough to fill two cores, few enough to bound memory.
-SLICES_AT_ONCE = 4
+SLICES_AT_ONCE = 2
 #: Logit of a class that was not trained: never the largest, and still finite for interpolating.
 NOT_TRAINED = -1e4
 
