@@ -221,7 +221,9 @@ def plot(rows: Mapping[str, Any], path: Path) -> None:
             axis.plot(*zip(*(points[n] for n in best), strict=True) if best else ((), ()), "-", color="0.6")
             for name, (x, y) in points.items():
                 axis.plot(x, y, "o", color="C0" if name in best else "0.6", mfc=None if name in best else "w")
-                axis.annotate(name, (x, y), (4, -9), textcoords="offset points", fontsize=7)
+                left = x > np.mean([p[0] for p in points.values()])  # so that no name leaves the picture
+                place = {"xytext": (-5, 5), "ha": "right"} if left else {"xytext": (5, -9), "ha": "left"}
+                axis.annotate(name, (x, y), textcoords="offset points", fontsize=7, **place)
             axis.set_xlabel(title if kind == "dsc_after_shift" else "")
             axis.set_ylabel(label if cost == "gmacs" else "")
             axis.grid(alpha=0.3)
