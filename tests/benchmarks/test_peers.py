@@ -48,7 +48,7 @@ def test_a_ratio_is_taken_in_the_rounds_that_both_took_part_in():
     assert peers.times(runs([1.0]), [], "wall_s") is None
 
 
-@pytest.mark.parametrize(("seconds", "verdict"), [(20.0, "reached (20.0)"), (19.9, "not reached (19.9)")])
+@pytest.mark.parametrize(("seconds", "verdict"), [(20.0, "reached (20.00)"), (19.99, "not reached (19.99)")])
 def test_the_aim_is_judged_by_nnunet_without_mirroring(seconds, verdict):
     labels = {
         "cafrnet": ("ours", True),
