@@ -147,6 +147,19 @@ def test_the_sacrum_outweighs_names_that_are_off():
     assert "sacrum" in kinds_of(without)
 
 
+def test_a_sacrum_whose_wings_rise_beside_the_lowest_disc_lies_below_it():
+    spine = run_of("S", "L2")
+    drawn = draw(*sure(spine))
+    top = 310 - 30  # of the sacrum; the disc on it is 8 mm high
+    for side in (0, -1):  # the outer slices
+        wing = drawn[side, :, top - 8 : top, 20:45]
+        wing[:] = np.log(1e-9)
+        wing[TABLE["S"].id] = 0.0
+    naming, _ = name(drawn)
+    assert named(naming) == spine
+    assert not kinds_of(naming) & {"dropped", "sacrum"}
+
+
 def test_a_column_that_ends_within_the_picture_ends_at_the_sacrum():
     # No sacrum was learnt, the names are a level too high by 0.52 to 0.48. Two pitches and a half of picture
     # lie below: if the names were right, L5/S, L5 and L4/L5 would be there to be seen.

@@ -133,7 +133,7 @@ def find_instances(voxels: Voxels, grid: Grid, options: NamingOptions) -> tuple[
         ]
     if options.sacrum:
         found += _sacrum(voxels, along, aside, grid)
-    return tuple(sorted(found, key=lambda one: one.high_mm if one.kind == "sacrum" else one.at_mm))
+    return tuple(sorted(found, key=lambda one: one.at_mm))  # the sacrum's wings rise beside the lowest disc
 
 
 def _sacrum(voxels: Voxels, along: np.ndarray, aside: np.ndarray, grid: Grid) -> list[Instance]:
