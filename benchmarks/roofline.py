@@ -15,9 +15,10 @@ Runtime on x86 has no bf16; OpenVINO and PyTorch show what it would give. Writes
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,30 +39,42 @@ PRECISIONS = ("fp32", "bf16", "int8")
 Work = dict[tuple[str, str, str, str], tuple[float, Callable[[], object]]]
 
 
-def torch_work(threads: int, batch: int) -> Work:
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let PyTorch compute with some threads and without gradients, for a while."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def torch_work(batch: int) -> Work:
     """Return products, convolutions and the shipped network in PyTorch."""
     import torch
 
     from cafrnet.learning.export.source import open_source
     from cafrnet.learning.models.cost import count_macs
 
-    torch.set_num_threads(threads)
-    torch.set_grad_enabled(False)
     work: Work = {}
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         for n in EDGES:
             a, b = (torch.randn(n, n).to(kind) for _ in range(2))
-            work["matrix", "PyTorch", name, str(n)] = (n**3, lambda a=a, b=b: a @ b)
+            work["matrix", "PyTorch", name, str(n)] = (n**3, partial(torch.matmul, a, b))
         for c, edge in CONVOLUTIONS:
-            layer = torch.nn.Conv2d(c, c, 3, padding=1).to(kind).to(memory_format=torch.channels_last)
+            layer = torch.nn.Conv2d(c, c, 3, padding=1).to(kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             x = torch.randn(batch, c, edge, edge).to(kind).to(memory_format=torch.channels_last)
             macs = batch * edge**2 * c**2 * 9
-            work["convolution", "PyTorch", name, f"{c} x {edge}²"] = (macs, lambda f=layer, x=x: f(x))
-        net = open_source("default").segmenter.to(kind).to(memory_format=torch.channels_last)
+            work["convolution", "PyTorch", name, f"{c} x {edge}²"] = (macs, partial(layer, x))
+        net = open_source("default").segmenter.to(kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         x = torch.rand(batch, 1, 256, 256).to(kind).to(memory_format=torch.channels_last)
         macs = batch * count_macs(net.float(), (1, 1, 256, 256))
         net.to(kind)
-        work["network", "PyTorch", name, "shipped"] = (macs, lambda net=net, x=x: net(x))
+        work["network", "PyTorch", name, "shipped"] = (macs, partial(net, x))
     return work
 
 
@@ -179,11 +192,10 @@ def engine_work(folder: Path, models: Path, threads: int, batch: int) -> Work:
     return work
 
 
-def bandwidth(threads: int, rounds: int) -> float:
+def bandwidth(rounds: int) -> float:
     """Return GB/s of a sum of two arrays into a third, far outside the caches (two reads and a write)."""
     import torch
 
-    torch.set_num_threads(threads)
     a, b = torch.rand(STREAM), torch.rand(STREAM)
     c = torch.empty(STREAM)
     seconds = take_turns({"sum": lambda: torch.add(a, b, out=c)}, rounds)["sum"]
@@ -258,11 +270,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Measure everything."""
     models = args.models or args.output / "models"
     networks(models, args.batch)  # refused before anything is measured
-    logging.getLogger().setLevel(logging.ERROR)
-    work = torch_work(args.threads, args.batch)
+    work = torch_work(args.batch)
     work |= engine_work(args.output / "products", models, args.threads, args.batch)
-    rows = rates(work, args.rounds)
-    best, stream = peaks(rows), bandwidth(args.threads, args.rounds)
+    with torch_threads(args.threads):
+        rows, stream = rates(work, args.rounds), bandwidth(args.rounds)
+    best = peaks(rows)
     for row in rows:
         row["share_of_peak"] = round(row["gmacs_per_s"] / best[row["precision"]]["gmacs_per_s"], 3)
     profiles = {}
@@ -336,7 +348,7 @@ def page(found: Mapping[str, Any]) -> str:
 def _best(rows: Sequence[Mapping[str, Any]], kind: str, library: str, precision: str) -> str | None:
     able = [r for r in rows if (r["kind"], r["library"], r["precision"]) == (kind, library, precision)]
     best = max(able, key=lambda r: r["gmacs_per_s"], default=None)
-    return best and f"{best['gmacs_per_s']:.0f} ({best['size']})"
+    return f"{best['gmacs_per_s']:.0f} ({best['size']})" if best else None
 
 
 def _layers(rows: Sequence[Mapping[str, Any]]) -> str:

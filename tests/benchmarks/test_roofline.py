@@ -143,5 +143,6 @@ def test_the_whole_command(source, tmp_path, monkeypatch):
     assert set(found["peaks"]) == {"fp32", "bf16", "int8"}
     for profile in found["profiles"].values():
         assert sum(profile["goes"].values()) == pytest.approx(profile["ms"], abs=0.05)
+    assert torch.is_grad_enabled()  # nothing stays switched off for who comes after
     text = (tmp_path / "roofline.md").read_text()
     assert "| ONNX Runtime, memory given back | fp32 |" in text
