@@ -36,7 +36,7 @@ class Workers:
     read: int = 1
     infer: int = 2
     write: int = 1
-    at_once: int = 4
+    at_once: int = 2
 
     def __post_init__(self) -> None:
         """Raise UsageError for a number below 1."""
@@ -50,11 +50,13 @@ class Workers:
         """Return what suits this machine.
 
         Args:
-            at_once: most scans in memory; None chooses it too.
+            at_once: most scans in memory; None chooses it too: as many as there are cores (two at least), for
+                more gained nothing on two, and never more than all stages have threads.
         """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         read, infer, write = max(1, cores // 8), max(2, cores // 4), max(1, cores // 4)
-        return cls(read, infer, write, read + infer + write if at_once is None else at_once)
+        usual = min(read + infer + write, max(2, cores))
+        return cls(read, infer, write, usual if at_once is None else at_once)
 
 
 def segment_files(
