@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def watched(folder: Path, path: Path, deadly=(), seconds=0.0):
     """
 
     def load():
+        import_module("cafrnet.inference.segment").SLICES_AT_ONCE = 8  # a scan is one call
         model = load_model(path, threads=1)
         engine = model.engine
 
