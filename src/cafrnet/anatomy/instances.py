@@ -22,7 +22,7 @@ MIN_VOLUME_MM3 = 150.0
 #: Smaller pieces are not even joined to others.
 DEBRIS_MM3 = 20.0
 #: A sacrum smaller than this is no anchor.
-SACRUM_MM3 = 3000.0
+SACRUM_MM3 = 2000.0
 #: A structure that comes nearer than this to the picture's upper or lower end is cut.
 CUT_MM = 3.0
 #: A structure whose centre lies further from the column's curve than this is something else.
