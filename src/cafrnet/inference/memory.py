@@ -177,10 +177,15 @@ def keep_freed() -> bool:
     Returns:
         Whether it could be set: only glibc (Linux) has the switch. Elsewhere nothing changes.
     """
+    return set_allocator(*KEEP)
+
+
+def set_allocator(*settings: tuple[int, int]) -> bool:
+    """Set switches of glibc's ``mallopt``, (number, value) each; return whether all of them could be set."""
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and all(mallopt(*each) for each in KEEP)
+    return mallopt is not None and all(mallopt(*each) for each in settings)
 
 
 def _give_back() -> None:
