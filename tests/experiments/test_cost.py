@@ -1,4 +1,5 @@
 import json
+import mmap
 
 import pytest
 
@@ -61,15 +62,13 @@ def test_memory_is_that_of_a_fresh_process(tmp_path):
 
 
 def test_peak_of_a_block_is_not_what_was_before():
-    big = bytearray(200_000_000)
-    big[::4096] = b"1" * len(big[::4096])
-    del big
+    # maps, not objects: what the process keeps of freed memory (see `set_allocator`) can't serve these
+    with mmap.mmap(-1, 400_000_000) as big:
+        big[::4096] = b"1" * len(big[::4096])
     with peak_memory() as before:
         pass
-    with peak_memory() as during:
-        more = bytearray(200_000_000)
+    with peak_memory() as during, mmap.mmap(-1, 200_000_000) as more:
         more[::4096] = b"1" * len(more[::4096])
-        del more
     if before.process_mb is None:
         pytest.skip("this system doesn't tell")
-    assert 150 < during.process_mb - before.process_mb < 300
+    assert 190 < during.process_mb - before.process_mb < 300
