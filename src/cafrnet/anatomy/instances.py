@@ -131,9 +131,9 @@ def find_instances(voxels: Voxels, grid: Grid, options: NamingOptions) -> tuple[
             for one in found
             if one.volume_mm3 >= MIN_VOLUME_MM3 and abs(np.median(aside[one.voxels])) <= FARTHEST_ASIDE_MM
         ]
-    if options.sacrum:
-        found += _sacrum(voxels, along, aside, grid)
-    return tuple(sorted(found, key=lambda one: one.at_mm))  # the sacrum's wings rise beside the lowest disc
+    found = sorted(found, key=lambda one: one.at_mm)
+    # the sacrum is first, however high its wings and its promontory rise beside the lowest disc
+    return (*(_sacrum(voxels, along, aside, grid) if options.sacrum else ()), *found)
 
 
 def _sacrum(voxels: Voxels, along: np.ndarray, aside: np.ndarray, grid: Grid) -> list[Instance]:

@@ -36,8 +36,11 @@ USUAL_PITCH_MM, PITCH_RANGE_MM = 36.0, (18.0, 55.0)
 FARTHEST = len(ROW["body"]) - 1
 #: A column whose lowest structure lies nearer to the picture's end than so many pitches may be cut there.
 CUT_PITCHES = 0.75
-#: A sacrum of this volume counts half.
-HALF_SACRUM_MM3 = 1500.0
+#: How far the middle of L5/S lies above the upper end of the sacrum, in pitches: they overlap, as the disc is
+#: steep. In 27 pictures of 7 patients -0.19 to 0.15 (mean 0.0, SD 0.09), in 14 phantoms -0.01 to 0.15.
+DISC_ABOVE_SACRUM = 0.05
+#: A sacrum of this volume counts half; the same for one that the picture cuts: a part of L5 may look like it.
+HALF_SACRUM_MM3, HALF_CUT_SACRUM_MM3 = 1500.0, 6000.0
 #: No distance is more unlikely than this, in nats: collapsed bodies and scoliosis exist.
 FARTHEST_OFF = 12.0
 #: How many levels the network may call all structures too high, and each further one is so much rarer.
@@ -123,8 +126,8 @@ def _price_of_none(one: Instance, prices: Prices) -> float:
     """Return the price of a structure being no part of the column; a sliver of a sacrum is cheap."""
     if one.kind != "sacrum":
         return prices.spurious * weight(one)
-    share = one.volume_mm3 / (one.volume_mm3 + HALF_SACRUM_MM3)
-    return prices.sacrum * share * (0.5 if one.cut else 1.0)
+    half = HALF_CUT_SACRUM_MM3 if one.cut else HALF_SACRUM_MM3
+    return prices.sacrum * one.volume_mm3 / (one.volume_mm3 + half)
 
 
 def _start(below: float, count: int, prices: Prices) -> np.ndarray:
@@ -184,17 +187,39 @@ def _moved(place: int | None, by: int) -> int | None:
 def steps(low: Instance, high: Instance, pitch_mm: float, count: int, prices: Prices) -> np.ndarray:
     """Return the log-likelihood of going from each place to each place: [p, p].
 
-    A disc lies half a pitch from the middle of its bodies, the sacrum's upper end a fifth below its disc. Two
-    structures at one place are one that was found twice.
+    A disc lies half a pitch from the middle of its bodies. Two structures at one place are one that was found
+    twice.
     """
+    if low.kind == "sacrum":
+        return _from_sacrum(low, high, pitch_mm, count, prices)
     rise = np.arange(count)
-    expected = (rise - 0.7) / 2 if low.kind == "sacrum" else rise / 2
-    begins = low.high_mm if low.kind == "sacrum" else low.at_mm
-    distance = (high.at_mm - begins) / pitch_mm
-    off = ((distance - expected) / (prices.spacing_sd * np.sqrt(np.maximum(rise, 1)))) ** 2 / 2
-    price = -np.minimum(off, FARTHEST_OFF) - prices.missed * np.maximum(rise - 1, 0)
-    price[0] = -off[0] - prices.twice if low.kind == high.kind != "sacrum" else -np.inf
+    distance = (high.at_mm - low.at_mm) / pitch_mm
+    price = _apart(distance, rise / 2, rise, prices) - prices.missed * np.maximum(rise - 1, 0)
+    price[0] = -((distance / prices.spacing_sd) ** 2) / 2 - prices.twice if low.kind == high.kind else -np.inf
     return np.append(price, -np.inf)[_rises(count)]
+
+
+def _from_sacrum(low: Instance, high: Instance, pitch_mm: float, count: int, prices: Prices) -> np.ndarray:
+    """Return the same from the sacrum, whose upper end is what counts.
+
+    The middle of its disc lies at :data:`DISC_ABOVE_SACRUM`. What reaches no higher than it does may be a
+    piece of it that was taken for a body or a disc: then it is called sacrum, too.
+    """
+    distance = (high.at_mm - low.high_mm) / pitch_mm
+    rise = np.arange(count) + LOWEST + 1
+    price = _apart(distance - DISC_ABOVE_SACRUM, (rise - 1) / 2, rise, prices)
+    price = price - prices.missed * np.maximum(rise - 1, 0)
+    price[rise <= 0] = -((max(distance, 0.0) / prices.spacing_sd) ** 2) / 2
+    price[rise < 0] += prices.below  # the disc of a sacral body: one mistake, not two
+    out = np.full((count, count), -np.inf)
+    out[-1 - LOWEST] = price
+    return out
+
+
+def _apart(distance: float, expected: np.ndarray, rise: np.ndarray, prices: Prices) -> np.ndarray:
+    """Return the log-likelihood of a distance, in pitches, where others were expected; never hopeless."""
+    spread = prices.spacing_sd * np.sqrt(np.maximum(rise, 1))
+    return -np.minimum(((distance - expected) / spread) ** 2 / 2, FARTHEST_OFF)
 
 
 @lru_cache(maxsize=8)
