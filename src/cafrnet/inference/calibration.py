@@ -31,7 +31,7 @@ class Thresholds:
         least_bodies: fewer vertebral bodies than this are no spine: ``fail``.
     """
 
-    level_pass: float = 0.80
+    level_pass: float = 0.95
     dice_pass: float = 0.80
     dice_structure: float = 0.50
     range_margin: float = 0.25
