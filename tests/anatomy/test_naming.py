@@ -191,6 +191,26 @@ def test_a_disc_that_dips_behind_a_steep_sacrum_stands_on_it():
     assert "dropped" not in kinds_of(naming)
 
 
+def test_a_column_is_counted_from_a_whole_sacrum_or_not_surely():
+    spine = run_of("S", "L1")
+    drawn = draw(*sure(spine))
+    assert "bottom" not in kinds_of(name(drawn)[0])  # in full: 30 mm high
+    ends = {mm: Grid(1.0, 4.0, (0, 310 - 30 + mm - 1)) for mm in (0, 12, 26)}
+    for mm, grid in ends.items():
+        cut = drawn.copy()
+        cut[:, :, 310 - 30 + mm :] = np.log(1e-9)
+        cut[:, 0, 310 - 30 + mm :] = 0.0
+        naming, _ = name(cut, grid=grid)
+        said = [flag for flag in naming.flags if flag.kind == "bottom"]
+        if mm == 26:  # more than a body, which is 24 mm high here
+            assert not said
+        else:
+            assert list(said[0].ids) == ids("S" if mm else "L5/S")
+            assert ("5.8 ml" if mm else "ends 0 mm below") in said[0].message
+    ends_in_sight = draw(*sure(run_of("L5/S", "L1")), lowest=EDGE - 80)
+    assert "bottom" not in kinds_of(name(ends_in_sight)[0])
+
+
 def test_a_column_that_ends_within_the_picture_ends_at_the_sacrum():
     # No sacrum was learnt, the names are a level too high by 0.52 to 0.48. Two pitches and a half of picture
     # lie below: if the names were right, L5/S, L5 and L4/L5 would be there to be seen.

@@ -13,7 +13,7 @@ from ..labels import TABLE, UNKNOWN
 from .checks import Flag
 from .emissions import LOWEST
 from .instances import Instance
-from .sequence import Posterior, pitch_of
+from .sequence import CUT_PITCHES, Posterior, body_volume_of, pitch_of
 
 #: Below this probability of the names as they stand, the runner-up is reported.
 SURE = 0.9
@@ -65,6 +65,7 @@ def naming_flags(
         return (Flag("empty", (), "no vertebra and no disc was found"),)
     return (
         *_sacrum(instances, field),
+        *_bottom(instances, ids, field),
         *_competing(found),
         *_upside_down(instances, found),
         *_transitional(instances, ids, found),
@@ -81,6 +82,28 @@ def _sacrum(instances: Sequence[Instance], field: Field | None) -> Iterator[Flag
         why = "" if field is None or field.sacrum_known else " (the model was not trained to find it)"
         yield Flag(
             "sacrum", (TABLE.column[0],), f"the sacrum was not seen{why}: levels are not counted from it"
+        )
+
+
+def _bottom(instances: Sequence[Instance], ids: Sequence[int], field: Field | None) -> Iterator[Flag]:
+    """Ask whether what the levels are counted from could be something else that the picture cuts."""
+    sacrum, lowest = TABLE.column[:2]
+    seen = [i for i, name in zip(instances, ids, strict=True) if i.kind == "sacrum" and name == sacrum]
+    if any(not i.cut or i.volume_mm3 >= body_volume_of(instances) for i in seen):
+        return
+    if seen:
+        yield Flag(
+            "bottom",
+            (sacrum,),
+            f"only {seen[0].volume_mm3 / 1000:.1f} ml of the sacrum are in the picture, less than a body: "
+            "it may be a part of L5",
+        )
+    elif lowest in ids and field and field.bottom_mm < CUT_PITCHES * pitch_of(instances):
+        yield Flag(
+            "bottom",
+            (lowest,),
+            f"the picture ends {field.bottom_mm:.0f} mm below the column; no sacrum says that the lowest "
+            "disc is L5/S",
         )
 
 

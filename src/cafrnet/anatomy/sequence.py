@@ -39,8 +39,10 @@ CUT_PITCHES = 0.75
 #: How far the middle of L5/S lies above the upper end of the sacrum, in pitches: they overlap, as the disc is
 #: steep. In 27 pictures of 7 patients -0.19 to 0.15 (mean 0.0, SD 0.09), in 14 phantoms -0.01 to 0.15.
 DISC_ABOVE_SACRUM = 0.05
-#: A sacrum of this volume counts half; the same for one that the picture cuts: a part of L5 may look like it.
-HALF_SACRUM_MM3, HALF_CUT_SACRUM_MM3 = 1500.0, 6000.0
+#: A sacrum of this volume counts half.
+HALF_SACRUM_MM3 = 1500.0
+#: What a body has where none is whole.
+USUAL_BODY_MM3 = 15_000.0
 #: No distance is more unlikely than this, in nats: collapsed bodies and scoliosis exist.
 FARTHEST_OFF = 12.0
 #: How many levels the network may call all structures too high, and each further one is so much rarer.
@@ -98,7 +100,8 @@ def infer(
     model = model or NamingModel()
     prices = model.prices
     fits = emissions(instances, model, not_trained, OFFSETS)
-    skip = np.array([_price_of_none(i, prices) for i in instances])
+    body_mm3 = body_volume_of(instances)
+    skip = np.array([_price_of_none(i, prices, body_mm3) for i in instances])
     pitch_mm = pitch_of(instances)
     start = _start(below_mm / pitch_mm, fits.shape[2], prices)
     prior = offset_prior(prices, cut=below_mm < CUT_PITCHES * pitch_mm)
@@ -122,12 +125,22 @@ def infer(
     return Posterior(*_likeliest(fits, places, skip, prior, start), marginals, fits[NONE])
 
 
-def _price_of_none(one: Instance, prices: Prices) -> float:
-    """Return the price of a structure being no part of the column; a sliver of a sacrum is cheap."""
+def _price_of_none(one: Instance, prices: Prices, body_mm3: float) -> float:
+    """Return the price of a structure being no part of the column.
+
+    A sliver of a sacrum is cheap, and so is a piece at the picture's end that is smaller than a body: a part
+    of L5 may look like it.
+    """
     if one.kind != "sacrum":
         return prices.spurious * weight(one)
-    half = HALF_CUT_SACRUM_MM3 if one.cut else HALF_SACRUM_MM3
-    return prices.sacrum * one.volume_mm3 / (one.volume_mm3 + half)
+    share = one.volume_mm3 / (one.volume_mm3 + HALF_SACRUM_MM3)
+    return prices.sacrum * share * (min(1.0, one.volume_mm3 / body_mm3) ** 2 if one.cut else 1.0)
+
+
+def body_volume_of(instances: Sequence[Instance]) -> float:
+    """Return the volume of a body in mm3: the median over those that the picture does not cut."""
+    whole = [i.volume_mm3 for i in instances if i.kind == "body" and not i.cut]
+    return float(np.median(whole)) if whole else USUAL_BODY_MM3
 
 
 def _start(below: float, count: int, prices: Prices) -> np.ndarray:
