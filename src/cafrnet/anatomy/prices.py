@@ -26,7 +26,8 @@ class Prices:
         twice: of finding one structure as two.
         spurious: of a large structure that is no part of the column.
         outside: of each structure above the table, so far as the network's names go.
-        below: of each structure that was taken for a lumbar one and belongs to the sacrum.
+        below: of each structure that was taken for a lumbar one and belongs to the sacrum; once for
+            a disc and its body where the sacrum was seen.
         sacrum: of a sacrum that is none.
         shape: what the shape of a structure is worth, as a share of what it would be if sizes and tilts were
             independent of each other.

@@ -207,7 +207,7 @@ def steps(low: Instance, high: Instance, pitch_mm: float, count: int, prices: Pr
         return _from_sacrum(low, high, pitch_mm, count, prices)
     rise = np.arange(count)
     distance = (high.at_mm - low.at_mm) / pitch_mm
-    price = _apart(distance, rise / 2, rise, prices) - prices.missed * np.maximum(rise - 1, 0)
+    price = _rising(distance, rise / 2, rise, prices)
     price[0] = -((distance / prices.spacing_sd) ** 2) / 2 - prices.twice if low.kind == high.kind else -np.inf
     return np.append(price, -np.inf)[_rises(count)]
 
@@ -220,8 +220,7 @@ def _from_sacrum(low: Instance, high: Instance, pitch_mm: float, count: int, pri
     """
     distance = (high.at_mm - low.high_mm) / pitch_mm
     rise = np.arange(count) + LOWEST + 1
-    price = _apart(distance - DISC_ABOVE_SACRUM, (rise - 1) / 2, rise, prices)
-    price = price - prices.missed * np.maximum(rise - 1, 0)
+    price = _rising(distance - DISC_ABOVE_SACRUM, (rise - 1) / 2, rise, prices)
     price[rise <= 0] = -((max(distance, 0.0) / prices.spacing_sd) ** 2) / 2
     price[rise < 0] += prices.below  # the disc of a sacral body: one mistake, not two
     out = np.full((count, count), -np.inf)
@@ -229,10 +228,11 @@ def _from_sacrum(low: Instance, high: Instance, pitch_mm: float, count: int, pri
     return out
 
 
-def _apart(distance: float, expected: np.ndarray, rise: np.ndarray, prices: Prices) -> np.ndarray:
-    """Return the log-likelihood of a distance, in pitches, where others were expected; never hopeless."""
+def _rising(distance: float, expected: np.ndarray, rise: np.ndarray, prices: Prices) -> np.ndarray:
+    """Return the log-likelihood of each rise: of its distance, in pitches, and of what was missed."""
     spread = prices.spacing_sd * np.sqrt(np.maximum(rise, 1))
-    return -np.minimum(((distance - expected) / spread) ** 2 / 2, FARTHEST_OFF)
+    off = ((distance - expected) / spread) ** 2 / 2
+    return -np.minimum(off, FARTHEST_OFF) - prices.missed * np.maximum(rise - 1, 0)
 
 
 @lru_cache(maxsize=8)
