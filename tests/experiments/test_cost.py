@@ -1,9 +1,12 @@
 import json
 import mmap
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
+
+import torch
 
 from cafrnet.experiments import cost
 from cafrnet.experiments.cost import count, measure
@@ -40,18 +43,31 @@ def test_models_take_turns_and_a_measurement_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(cost, "open_engine", lambda path, threads, engine: Engine(path.parent.name))
     monkeypatch.setattr(cost, "_memory", lambda path, threads: (100.0, 150.0))
     recipe = load_recipe("demo")
-    models["none"] = tmp_path / "gone.onnx"
-    found, about = measure(dict.fromkeys(models, recipe), models, tmp_path / "kept.json", rounds=3)
+    recipes = dict.fromkeys([*models, "not run"], recipe)
+    found, about = measure(recipes, models, tmp_path / "kept.json", rounds=3)
     assert calls == ["a", "b", "b", "a"] * 2 + ["a", "b"]  # two rounds to warm up, then three
     assert found["a"].peak_mb == 150
-    assert found["none"].latency_ms is None
-    assert found["none"].params == count(recipe).params
+    assert found["not run"].latency_ms is None
+    assert found["not run"].params == count(recipe).params
     assert about["threads"] == 2
     calls.clear()
-    again, _ = measure(dict.fromkeys(models, recipe), models, tmp_path / "kept.json", rounds=3)
+    models["b"].unlink()  # its measurement stays
+    again, _ = measure(recipes, models, tmp_path / "kept.json", rounds=3)
     assert again == found
     assert calls == []
     json.loads((tmp_path / "kept.json").read_text())
+    recipes["b"] = load_recipe("demo", ["model_args.width=48"])
+    monkeypatch.setattr(cost, "_untrained", lambda recipe, folder: folder / "model.onnx")
+    measure(recipes, models, tmp_path / "kept.json", rounds=1)
+    assert calls == ["a", "b", "b", "a", "a", "b"]  # another network: all are measured anew, side by side
+
+
+def test_a_model_that_was_not_kept_is_measured_with_new_weights(tmp_path):
+    before = torch.random.get_rng_state()
+    path = cost._untrained(load_recipe("demo"), tmp_path / "demo")
+    engine = cost.open_engine(path, 1, cost.ENGINE)
+    assert np.isfinite(engine(cost._slice(engine))).all()
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,9 @@ pytest.importorskip("torch")
 
 from cafrnet.cli.main import main
 from cafrnet.errors import Interrupted, UsageError
+from cafrnet.experiments import cost
 from cafrnet.experiments.engines import Clock
+from cafrnet.experiments.layout import LARGE
 from cafrnet.experiments.reproduce import Options, reproduce
 
 from .small import WITHOUT_L1, Training, install, write_spines
@@ -24,8 +27,6 @@ def spines(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_measuring(monkeypatch):
     """Time and memory are measured in ``test_cost.py``; here they would only take time."""
-    from cafrnet.experiments import cost
-
     monkeypatch.setattr(cost, "_side_by_side", lambda models, threads, rounds: {})
 
 
@@ -122,6 +123,45 @@ def test_the_second_time_nothing_is_trained(spines, tmp_path, monkeypatch):
     assert len(training.begun) == 4
     manifest = json.loads((tmp_path / "r/manifest.json").read_text())
     assert len(manifest["commands"]) == 3
+
+
+def slim(folder):
+    """Remove what a finished run can do without."""
+    for run in folder.glob("runs/*/fold*/seed*"):
+        for pattern in LARGE:
+            for path in run.glob(pattern.rstrip("/")):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_scores_outlive_the_models_that_gave_them(spines, tmp_path, monkeypatch):
+    training = install(monkeypatch, Training({"unet": (6,)}))
+    timed = []
+    monkeypatch.setattr(cost, "_side_by_side", lambda models, *_: timed.append(sorted(models)) or {})
+    options = Options(steps=100, folds=(0,), rows=("unet", "cafr_net"))
+    reproduce(["table3"], spines, tmp_path / "r", options=options)
+    before = table(tmp_path / "r", "table3")
+    slim(tmp_path / "r")
+    assert not list((tmp_path / "r").rglob("*.onnx")) + list((tmp_path / "r").rglob("*.nii.gz"))
+    more = replace(options, rows=("unet", "cafr_net", "baseline"))
+    again = reproduce(["table3", "table4"], spines, tmp_path / "r", options=more)
+    assert again.complete
+    assert [o.status for o in again.outcomes] == ["skipped", "skipped", "done"]
+    assert len(training.begun) == 3
+    assert table(tmp_path / "r", "table3") == before
+    assert timed == [["cafr_net", "unet"]]
+
+    # what needs the models names them
+    other = write_spines(tmp_path / "other", cases=3)
+    needs = reproduce(["table3"], spines, tmp_path / "r", options=replace(options, external=(other,)))
+    assert [p for p in needs.written.problems if "unet/fold0/seed0 was kept without its model" in p]
+    shown = reproduce(["robustness"], spines, tmp_path / "r", options=options)
+    assert any("kept without its model" in p for p in shown.written.problems)
+
+    # and without its score a run begins anew
+    (tmp_path / "r/runs/unet/fold0/seed0/score.json").unlink()
+    assert reproduce(["table3"], spines, tmp_path / "r", options=options).complete
+    assert len(training.begun) == 4
+    assert table(tmp_path / "r", "table3") == before
 
 
 def test_a_row_that_fails_stops_no_other_and_is_named(spines, tmp_path, monkeypatch, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import multiprocessing
 import os
@@ -11,11 +13,12 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from ..files import sha256, write_json
+from ..files import write_json
 from ..inference.engines import Engine, open_engine
 from ..learning.recipes import Recipe
 from .layout import read_json
@@ -37,7 +40,7 @@ class Cost:
     Attributes:
         params: used in inference.
         gmacs: of one slice of the model grid, CLR off.
-        latency_ms: median time of one slice through ONNX Runtime; None where there is no model yet.
+        latency_ms: median time of one slice through ONNX Runtime; None where it was not measured.
         latency_spread_ms: half the distance of the quartiles.
         peak_mb: highest memory of a process that loads the model and runs one slice.
         idle_mb: of that process before it loaded the model.
@@ -76,20 +79,22 @@ def measure(
 
     All models are open at once; in each round every model runs one slice, starting with another one each
     time, so that a slower machine for a while hits all of them. Memory is measured in a fresh process each.
+    Neither depends on what the weights learnt: a finished row whose model was not kept is measured with new
+    weights.
 
     Args:
         recipes: name -> recipe.
-        models: name -> ``model.onnx``; names without one are counted only.
-        kept: file that keeps the measurement; one of the same models and threads is not made again.
+        models: name -> ``model.onnx`` of a finished row, there or not; other names are counted only.
+        kept: file that keeps the measurement; one of the same networks and threads is not made again.
         threads: of ONNX Runtime, the same for all.
         rounds: timed ones.
 
     Returns:
         Name -> cost, and what it was measured on (for the caption).
     """
-    there = {name: path for name, path in models.items() if name in recipes and path.is_file()}
+    there = {name: path for name, path in models.items() if name in recipes}
     about = {
-        "models": {name: sha256(path) for name, path in there.items()},
+        "networks": {name: _network_hash(recipes[name]) for name in there},
         "threads": threads,
         "rounds": rounds,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
@@ -97,10 +102,34 @@ def measure(
     if kept.is_file() and (old := read_json(kept)).get("about") == about:
         measured = old["measured"]
     else:
-        measured = _side_by_side(there, threads, rounds)
+        with TemporaryDirectory() as bench:
+            files = {
+                n: p if p.is_file() else _untrained(recipes[n], Path(bench) / n) for n, p in there.items()
+            }
+            measured = _side_by_side(files, threads, rounds)
         write_json(kept, {"about": about, "measured": measured})
     counted = {name: asdict(count(recipe)) for name, recipe in recipes.items()}
     return {name: Cost(**{**c, **measured.get(name, {})}) for name, c in counted.items()}, about
+
+
+def _network_hash(recipe: Recipe) -> str:
+    """Return 64 hexadecimal digits over what decides the cost of a network: all but its weights."""
+    decides = (recipe.model, recipe.model_args, recipe.num_classes, recipe.preprocessing.size)
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def _untrained(recipe: Recipe, folder: Path) -> Path:
+    """Write a recipe's network with new weights as ``model.onnx``, and return its path."""
+    import torch
+
+    from ..learning.export.onnx import export_onnx
+    from ..learning.training.module import Segmenter, network_for
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        segmenter = Segmenter(network_for(recipe), np.ones(recipe.num_classes, bool))
+    export_onnx(segmenter, recipe.preprocessing.size, folder / "model.onnx", {})
+    return folder / "model.onnx"
 
 
 def _side_by_side(models: Mapping[str, Path], threads: int, rounds: int) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..datasets import Dataset, open_dataset
 from ..errors import CAFRNetError, InputError, UsageError
 from ..evaluation import evaluate
-from ..files import sha256, write_json
+from ..files import write_json
 from .layout import Folder, RunFolder, read_json
 from .manifest import hash_dataset
 from .score import check, predict
@@ -79,8 +79,8 @@ def external(
         lines.append(_line(own, found))
     caption = (
         f"Models of: {context.caption()} Tested on {dataset.name} ({len(cases)} labelled cases), none of "
-        "which "
-        "they saw; mean ± standard deviation over cases, all models of a row averaged per case first. "
+        "which they saw; mean ± standard deviation over cases, all models of a row averaged per case "
+        "first. "
         + (f"Not annotated there, left out of every score: {', '.join(left_out)}." if left_out else "")
     )
     return Table(
@@ -89,9 +89,12 @@ def external(
 
 
 def _test(run: RunFolder, dataset: Dataset, cases: list[str], out: Path) -> tuple[RunScores, list[str]]:
-    """Predict and score, or read what an earlier call found with the same model; and what is not "
-    "annotated."""
-    mark, about = out / "score.json", {"model": sha256(run.model), "cases": cases}
+    """Predict and score, or read what an earlier call found with the same model.
+
+    Returns:
+        The scores, and what the dataset does not annotate.
+    """
+    mark, about = out / "score.json", {"model": run.model_hash, "cases": cases}
     if not (mark.is_file() and read_json(mark) == about):
         there = RunFolder(out, run.row, run.fold, run.seed)
         predict(run, dataset.root, cases, into=there.predictions)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -44,9 +43,10 @@ def fit(job: Job) -> bool:
             begun = check(config["recipe"], str(job.run.config))
             if essence(begun) != essence(job.recipe) or config.get("fold") != job.fold:
                 raise UsageError(_other(job))
+        if (run / "last.ckpt").exists():
             training.resume(run, data=job.data)
-        else:
-            _clear_unfinished(run)
+        else:  # stopped before its first checkpoint, or its large files were removed: nothing to go on from
+            shutil.rmtree(run, ignore_errors=True)
             training.train(job.recipe, job.data, job.split, run, fold=job.fold)
     write_json(job.run.fit, {**_record(job), "process_mb": peak.process_mb, "gpu_mb": peak.gpu_mb})
     return True
@@ -95,9 +95,3 @@ def _other(job: Job) -> str:
         f"{job.run.path} holds another experiment under this name (other recipe, budget, data or split); "
         "choose another folder with -o"
     )
-
-
-def _clear_unfinished(run: Path) -> None:
-    """Remove what a training left that was stopped before its first file was whole: nothing to go on from."""
-    if run.is_dir() and not (run / "last.ckpt").exists():
-        shutil.rmtree(run)

@@ -25,6 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files import sha256
+
+#: What a finished run can do without; patterns within its folder.
+LARGE = ("*.ckpt", "*.onnx", "*.safetensors", "predictions/", "tensorboard/")
 
 _PLACE = re.compile(r"fold(\d+)/seed(\d+)")
 
@@ -39,6 +43,9 @@ class RunFolder:
     - ``predictions/<case>_seg.nii.gz``: of the test cases of the fold, on their native grid;
     - ``cases.csv cases_after_shift.csv regions.csv summary.json``: what the evaluator wrote;
     - ``score.json``: written last: the run is finished (hash of the job, minutes).
+
+    A finished run may lose its large files (:data:`LARGE`): its scores stay in every table, and it is not
+    trained again. What needs its model or its label maps says that they are gone.
     """
 
     path: Path
@@ -102,13 +109,27 @@ class RunFolder:
 
     @property
     def trained(self) -> bool:
-        """Whether there is a model."""
-        return self.model.is_file() and self.fit.is_file()
+        """Whether there is nothing left to train: a model, or scores of one that was not kept."""
+        return self.fit.is_file() and (self.model.is_file() or self.score.is_file())
 
     @property
     def finished(self) -> bool:
         """Whether there are scores."""
-        return self.trained and self.score.is_file()
+        return self.fit.is_file() and self.score.is_file()
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 of ``model.onnx``.
+
+        Raises:
+            InputError: the model was not kept.
+        """
+        if not self.model.is_file():
+            raise InputError(
+                f"{self.name} was kept without its model, which is needed here; without its score.json "
+                "the same command trains it again"
+            )
+        return sha256(self.model)
 
     @property
     def name(self) -> str:

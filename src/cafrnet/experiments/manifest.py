@@ -57,8 +57,7 @@ def need_same(folder: Folder, identity: dict[str, Any]) -> None:
         if old.get(key) != value:
             raise UsageError(
                 f"{folder.root} was made with {key} {_short(old.get(key))}, now {_short(value)} came: rows "
-                "of "
-                "different protocols can't stand in one table; choose another folder with -o"
+                "of different protocols can't stand in one table; choose another folder with -o"
             )
 
 

@@ -188,7 +188,7 @@ def _table3(work: Work, written: Written, partial: str, threads: int, outside: M
     scores |= found
     costs, about = measure(
         {row.name: work.jobs.recipes[row.name] for row in work.study.comparison},
-        {row.name: _any_model(work, row) for row in work.study.comparison},
+        {row.name: _any_model(work, row) for row in work.study.comparison if row.name in scores},
         work.folder.root / "cost.json",
         threads=threads,
     )
@@ -222,9 +222,9 @@ def _add_real(
 
 
 def _any_model(work: Work, row: Row) -> Path:
-    """Return a trained model of a row, or where the first would be: cost does not depend on the fold."""
-    runs = [job.run for job in work.jobs.expected(row.name, work.study.folds)]
-    return next((run.model for run in runs if run.trained), runs[0].model)
+    """Return a model of a row, or where the first was: cost does not depend on the fold."""
+    models = [job.run.model for job in work.jobs.expected(row.name, work.study.folds)]
+    return next((path for path in models if path.is_file()), models[0])
 
 
 def _table4(work: Work, written: Written, partial: str) -> None:

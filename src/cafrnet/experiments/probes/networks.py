@@ -31,12 +31,17 @@ def load_network(run: Path) -> tuple[torch.nn.Module, Recipe]:
     """
     recipe = check(read_config(run)["recipe"], str(run / "config.yaml"))
     network = network_for(recipe)
+    path = run / "best.safetensors"
+    if not path.is_file():
+        raise InputError(
+            f"{run} was kept without its weights ({path.name}), which are needed here; train it again"
+        )
     try:
-        weights = load_file(run / "best.safetensors")
+        weights = load_file(path)
         own = {k.removeprefix(PREFIX): v for k, v in weights.items() if k.startswith(PREFIX)}
         network.load_state_dict(own)
     except Exception as error:  # safetensors and torch share no public base class
-        raise InputError(f"{run / 'best.safetensors'} is damaged or of another network: {error}") from error
+        raise InputError(f"{path} is damaged or of another network: {error}") from error
     return network.eval(), recipe
 
 

@@ -58,8 +58,8 @@ def pathology(
     path = gradings or Path(data) / "gradings.csv"
     if not path.is_file():
         raise UsageError(
-            f"{path}: no such file; gradings with the columns '{PATIENT}', '{DISC}' and one per grading were "
-            "expected"
+            f"{path}: no such file; gradings with the columns '{PATIENT}', '{DISC}' and one per grading "
+            "were expected"
         )
     graded = read_csv(path, (PATIENT, DISC))
     names = [c for c in graded[0] if c not in (PATIENT, DISC)] if graded else []

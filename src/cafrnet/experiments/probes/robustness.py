@@ -24,7 +24,7 @@ from ...evaluation import evaluate_arrays
 from ...evaluation.scores import mean_of
 from ...evaluation.sets import HEADLINE
 from ...evaluation.tables import write_csv
-from ...files import sha256, write_json
+from ...files import write_json
 from ...inference import Model, load_model, segment_scan
 from ...labels import UNKNOWN, ValueSets
 from ..layout import RunFolder, read_json
@@ -144,7 +144,7 @@ def robustness_of(
     cases = dataset.select(list(test_cases(run)))[: plan.cases]
     part = out / "parts" / f"{run.row}-fold{run.fold}-seed{run.seed}.csv"
     about = {
-        "model": sha256(run.model),
+        "model": run.model_hash,
         "cases": [c.id for c in cases],
         "seed": plan.seed,
         "naming": plan.naming,

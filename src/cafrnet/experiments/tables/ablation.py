@@ -69,13 +69,9 @@ def ablation(rows: Sequence[Row], scores: Mapping[str, RowScores], context: Cont
         lines.append({**line, **pair_cells(pair), **_noise(pair, noise, there)})
     caption = (
         f"{context.caption()} {PROTOCOL} All four rows see the same steps, views and batches. Training "
-        "minutes "
-        "are those of the steps, a mean over runs; seed noise of a difference is s sqrt(2 / seeds), s the "
-        "standard "
-        "deviation of a row's mean from seed to seed, pooled over the rows; memory is the peak of a run. The "
-        "paper's columns are "
-        "printed "
-        "as they stand there."
+        "minutes are those of the steps, a mean over runs; seed noise of a difference is s sqrt(2 / "
+        "seeds), s the standard deviation of a row's mean from seed to seed, pooled over the rows; memory "
+        "is the peak of a run. The paper's columns are printed as they stand there."
     )
     return Table(
         "table4",
@@ -154,11 +150,11 @@ def interaction(rows: Sequence[Row], scores: Mapping[str, RowScores], context: C
     for metric in METRICS if len(there) == len(rows) else ():
         lines.append(_interaction(metric, there))
     caption = (
-        f"{context.caption()} Shares (dsc, iou) from 0 to 1, distances in mm. Interaction: score of the full "
-        "model - with LAFR alone - with CLR alone + baseline, per case, seeds averaged first; 95 % bootstrap "
-        "interval over cases. For a distance, a negative number is a gain. Seed noise: 2 s / sqrt(seeds), s "
-        "the "
-        "standard deviation of a row's mean from seed to seed, pooled over the four rows."
+        f"{context.caption()} Shares (dsc, iou) from 0 to 1, distances in mm. Interaction: score of the "
+        "full model - with LAFR alone - with CLR alone + baseline, per case, seeds averaged first; 95 % "
+        "bootstrap interval over cases. For a distance, a negative number is a gain. Seed noise: 2 s / "
+        "sqrt(seeds), s the standard deviation of a row's mean from seed to seed, pooled over the four "
+        "rows."
     )
     notes = missing_notes(there)
     if len(there) < len(rows):

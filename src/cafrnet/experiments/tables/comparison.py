@@ -69,14 +69,11 @@ def comparison(
     lines = [_line(row, scores.get(row.name), costs.get(row.name), tested.get(row.name)) for row in rows]
     there = [scores[row.name] for row in rows if row.name in scores]
     caption = (
-        f"{context.caption()} {PROTOCOL} Distances are over structures found, so they stand beside the rate "
-        "of "
-        "missed ones. CAFR-Net is compared with each row by a two-sided Wilcoxon test over cases, corrected "
-        "by "
-        "Holm over the tested rows; intervals are bootstrap intervals. Parameters and multiply-accumulates "
-        f"(the paper's 'FLOPs') with 20 outputs. Time and memory: {measured}. The paper's columns are "
-        "printed "
-        "as they stand there: other data, undeclared protocol."
+        f"{context.caption()} {PROTOCOL} Distances are over structures found, so they stand beside the "
+        "rate of missed ones. CAFR-Net is compared with each row by a two-sided Wilcoxon test over cases, "
+        "corrected by Holm over the tested rows; intervals are bootstrap intervals. Parameters and "
+        f"multiply-accumulates (the paper's 'FLOPs') with 20 outputs. Time and memory: {measured}. The "
+        "paper's columns are printed as they stand there: other data, undeclared protocol."
     )
     return Table(
         "table3", "Table 3: comparison of models", caption, COLUMNS, tuple(lines), tuple(missing_notes(there))

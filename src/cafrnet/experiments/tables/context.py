@@ -44,8 +44,7 @@ class Context:
         text = (
             f"Data: {self.dataset} ({self.cases} cases, hash {self.data_hash[:8]}); split hash "
             f"{self.split_hash[:8]}, test cases of fold {folds} of {self.all_folds} (numbered from 0), out "
-            "of "
-            f"fold; {self.steps} steps of {self.batch} slices, seed {seeds}, budget '{self.budget}'"
+            f"of fold; {self.steps} steps of {self.batch} slices, seed {seeds}, budget '{self.budget}'"
         )
         text += f", with {' '.join(self.changes)}" if self.changes else ""
         return f"{text}.{f' PARTIAL: {self.partial}.' if self.partial else ''}"
@@ -54,8 +53,7 @@ class Context:
 #: Said wherever case means stand.
 PROTOCOL = (
     "Per case in 3D on the native grid, ids 1-19 where the dataset marks them, mean ± standard deviation "
-    "over "
-    "cases, seeds averaged per case first."
+    "over cases, seeds averaged per case first."
 )
 
 

@@ -53,12 +53,9 @@ def sensitivity(
     own = "; ".join(f"{f.label} {f.reference}" for f in factors)
     caption = (
         f"{context.caption()} {PROTOCOL} Each row is the full CAFR-Net with one change, trained anew; "
-        "changes "
-        "are against the full CAFR-Net on the cases that both have. Stable: the mean DSC changes by less "
-        "than "
-        "twice the seed noise, the standard deviation of a row's mean from seed to seed, pooled over all "
-        "rows. "
-        f"The full CAFR-Net has: {own}."
+        "changes are against the full CAFR-Net on the cases that both have. Stable: the mean DSC changes "
+        "by less than twice the seed noise, the standard deviation of a row's mean from seed to seed, "
+        f"pooled over all rows. The full CAFR-Net has: {own}."
     )
     return Table(
         "sensitivity",

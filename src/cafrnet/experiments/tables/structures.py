@@ -45,9 +45,8 @@ def by_structure(rows: Sequence[Row], scores: Mapping[str, RowScores], context: 
     )
     caption = (
         f"{context.caption()} DSC in % per structure, mean ± standard deviation over the cases in which it "
-        "is "
-        "found, missed or invented (0 for the last two); seeds averaged per case first. Rare: in fewer than "
-        f"{100 * RARE:.0f} % of the cases. A structure that no truth holds has no score."
+        "is found, missed or invented (0 for the last two); seeds averaged per case first. Rare: in fewer "
+        f"than {100 * RARE:.0f} % of the cases. A structure that no truth holds has no score."
     )
     notes = tuple(missing_notes([scores[row.name] for row in there]))
     return Table("structures", "Structure by structure", caption, columns, tuple(lines), notes)
@@ -156,11 +155,10 @@ def region_pairs(
             for n, pair in found.items()
         ]
     caption = (
-        f"{context.caption()} The full CAFR-Net minus the other row. error_rate: share of the band's voxels "
-        "that are wrong; truth_to_pred_max_mm: largest distance from the truth's outline in the region to "
-        "the "
-        "predicted surface; dsc_low: mean DSC of S, L5 and L4 where they are marked. Two-sided Wilcoxon over "
-        "cases, corrected by Holm over the rows, for each metric on its own."
+        f"{context.caption()} The full CAFR-Net minus the other row. error_rate: share of the band's "
+        "voxels that are wrong; truth_to_pred_max_mm: largest distance from the truth's outline in the "
+        "region to the predicted surface; dsc_low: mean DSC of S, L5 and L4 where they are marked. "
+        "Two-sided Wilcoxon over cases, corrected by Holm over the rows, for each metric on its own."
     )
     notes = tuple(missing_notes([scores[row.name] for row in there]))
     return Table(
