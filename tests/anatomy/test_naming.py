@@ -209,6 +209,9 @@ def test_a_column_is_counted_from_a_whole_sacrum_or_not_surely():
             assert ("5.8 ml" if mm else "ends 0 mm below") in said[0].message
     ends_in_sight = draw(*sure(run_of("L5/S", "L1")), lowest=EDGE - 80)
     assert "bottom" not in kinds_of(name(ends_in_sight)[0])
+    begins_higher, _ = name(draw(*sure(run_of("L4", "T12"))))
+    said = [flag for flag in begins_higher.flags if flag.kind == "bottom"]
+    assert said[0].message == "neither S nor L5/S was seen: the levels can't be counted from below"
 
 
 def test_a_column_that_ends_within_the_picture_ends_at_the_sacrum():

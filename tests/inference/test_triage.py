@@ -341,16 +341,12 @@ def test_without_post_processing_it_is_a_review(sure_model, stairs_scan):
     assert found.record()["reasons"] == ["post-processing is off: the level names were not checked"]
 
 
-def test_a_column_without_its_bottom_never_passes():
-    def verdict(*ids: int) -> tuple[str, tuple[str, ...]]:
-        elements = tuple(Named(i, TABLE[i].kind, 0.99, (0.0, 0.0, 0.0), ()) for i in ids)
-        naming = Naming(elements, {0: 0.99}, {e.name: 0.99 for e in elements}, ())
+def test_a_doubtful_bottom_never_passes_and_a_harmless_flag_does():
+    def verdict(*flags: Flag) -> tuple[str, tuple[str, ...]]:
+        elements = tuple(Named(i, TABLE[i].kind, 0.99, (0.0, 0.0, 0.0), ()) for i in (2, 12, 3))
+        naming = Naming(elements, {0: 0.99}, {e.name: 0.99 for e in elements}, flags)
         said = judge(naming, {e.name: 0.95 for e in elements}, {}, Calibration())
         return said.verdict, said.reasons
 
-    assert verdict(11, 2, 12, 3) == ("pass", ())
-    assert verdict(1, 2, 12, 3) == ("pass", ())
-    assert verdict(2, 12, 3) == (
-        "review",
-        ("neither S nor L5/S was seen: the levels can't be counted from below",),
-    )
+    assert verdict(Flag("sacrum", (1,), "no sacrum")) == ("pass", ())
+    assert verdict(Flag("bottom", (), "no bottom")) == ("review", ("no bottom",))

@@ -24,8 +24,6 @@ from .watch import Watch
 HARMLESS = ("sacrum", "unnamed", "field of view")
 #: What no real scan at hand marks: nothing tells how good its outline is, so a poor one is no reason.
 UNSCORED = frozenset(TABLE[i].name for i in TABLE.of_kind("sacrum"))
-#: The sacrum and the disc on it: with one of them the column can be counted from below.
-BOTTOM = frozenset((TABLE["S"].id, TABLE["L5/S"].id))
 #: A mean predicted Dice below this share of what passes is a failure.
 HOPELESS = 0.5
 
@@ -93,7 +91,7 @@ def judge(
     graver = [why for why, off, grave in strange if grave and off > lines.range_fail]
     graver += _hopeless(expected, lines)
     doubts = [why for why, *_ in strange]
-    doubts += [*_levels(naming, sure, lines), *_bottom(naming), *_dice(expected, lines)]
+    doubts += [*_levels(naming, sure, lines), *_dice(expected, lines)]
     doubts += [flag.message for flag in naming.flags if flag.kind not in HARMLESS]
     if calibration is None:
         doubts.append("the model was never calibrated: how far it can be trusted is not known")
@@ -140,14 +138,6 @@ def _levels(naming: Naming, sure: float, lines: Thresholds) -> list[str]:
         p, k = max(other)
         text += f"; all one higher or lower ({k:+d}) has {p:.3f}" if abs(k) == 1 else f"; {k:+d} has {p:.3f}"
     return [text]
-
-
-def _bottom(naming: Naming) -> list[str]:
-    """Ask for the bottom of the column: held-out crops without it were wrong at a probability of 0.99."""
-    if BOTTOM & {e.id for e in naming.elements}:
-        return []
-    names = " nor ".join(TABLE[i].name for i in sorted(BOTTOM))
-    return [f"neither {names} was seen: the levels can't be counted from below"]
 
 
 def _dice(dice: Mapping[str, float], lines: Thresholds) -> list[str]:
