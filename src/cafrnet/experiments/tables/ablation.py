@@ -34,7 +34,7 @@ COLUMNS = (
     Column("ms_per_step", "ms per step", 1),
     Column("gpu_mb", "GPU MB", 0),
     Column("process_mb", "process MB", 0),
-    Column("converged", "converged"),
+    Column("converged", "converged at this schedule"),
 )
 #: In the order of ``TABLE4``: which of the two each row has.
 BASELINE, LAFR, CLR, FULL = range(4)

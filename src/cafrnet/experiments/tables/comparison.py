@@ -36,7 +36,7 @@ COLUMNS = (
     Column("p_holm", "p (Wilcoxon, Holm)", 4),
     Column("paper_p", "paper: p"),
     Column("effect", "rank-biserial", 2),
-    Column("converged", "converged"),
+    Column("converged", "converged at this schedule"),
     Column("cases", "cases"),
     Column("dsc_interval", "DSC, 95 % interval"),
     Column("dsc_shifted", "DSC after best shift (%)", 2, 100.0),

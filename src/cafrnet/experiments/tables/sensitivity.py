@@ -21,7 +21,7 @@ COLUMNS = (
     Column("change", "change of DSC (points)", 2, 100.0),
     Column("limit", "twice the seed noise (points)", 2, 100.0),
     Column("stable", "stable"),
-    Column("converged", "converged"),
+    Column("converged", "converged at this schedule"),
 )
 
 
