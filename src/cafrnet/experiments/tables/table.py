@@ -15,7 +15,7 @@ from ...files import write_text
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and standard deviation (of a sample) over ``n`` values, ``of`` so many where some are undefined."""
+    """Mean and standard deviation (of a sample) over ``n`` values, of ``of`` where some are undefined."""
 
     mean: float
     sd: float | None
