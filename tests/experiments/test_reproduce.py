@@ -187,6 +187,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_next_call_goes_on(spines, tmp_pat
     options = Options(steps=20, folds=(0,), rows=("unet", "cafr_net"))
     with pytest.raises(Interrupted, match="1 of 2 runs were dealt with"):
         reproduce(["table3"], spines, tmp_path / "r", options=options)
+    assert json.loads((tmp_path / "r/manifest.json").read_text())["identity"]["steps"] == 20
     assert reproduce(["table3"], spines, tmp_path / "r", options=options).complete
     assert len(training.begun) == 2
     assert [path.parts[-3] for path in training.resumed] == ["cafr_net"]

@@ -87,10 +87,9 @@ def write_manifest(
     dataset: Dataset,
     data: Path,
     jobs: Plan,
-    outcomes: Sequence[Outcome],
     options: dict[str, Any],
-) -> dict[str, Any]:
-    """Write ``manifest.json`` and return what it holds.
+) -> None:
+    """Write ``manifest.json`` before anything is trained, so that a stopped reproduction has one, too.
 
     Rows that an earlier command ran in this folder stay in it; the history of commands grows.
     """
@@ -115,8 +114,15 @@ def write_manifest(
         "machine": machine(),
         "versions": {"python": platform.python_version(), **_versions()},
         "rows": {**old.get("rows", {}), **{row.name: _row(row, jobs) for row in jobs.rows.values()}},
-        "runs": {**old.get("runs", {}), **{o.job.run.name: _run(o) for o in outcomes}},
+        "runs": old.get("runs", {}),
     }
+    write_json(folder.manifest, manifest)
+
+
+def note_runs(folder: Folder, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Add to ``manifest.json`` what became of runs, and return what it holds."""
+    manifest = read_json(folder.manifest)
+    manifest["runs"] |= {o.job.run.name: _run(o) for o in outcomes}
     write_json(folder.manifest, manifest)
     return manifest
 

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from .engines import Clock, Outcome, Progress, run_jobs
 from .job import Place, plan
 from .layout import Folder
-from .manifest import hash_dataset, identity, need_same, write_manifest
+from .manifest import hash_dataset, identity, need_same, note_runs, write_manifest
 from .nnunet.bridge import Bridge
 from .nnunet.package import Package
 from .nnunet.row import real_row
@@ -121,6 +121,17 @@ def reproduce(
         bridge = Bridge(package, options.nnunet, dataset, same["data"], split, folder)
     split.save(folder.split)
     study.write_small_splits(split, folder, spent.seeds)
+    write_manifest(
+        folder,
+        command=command,
+        what=wanted,
+        budget=spent,
+        same=same,
+        dataset=dataset,
+        data=place.data,
+        jobs=jobs,
+        options=_plain(options),
+    )
     outcomes: list[Outcome] = []
     if options.train:
         outcomes = run_jobs(
@@ -131,18 +142,7 @@ def reproduce(
             progress=progress,
             ray_address=options.ray_address,
         )
-    manifest = write_manifest(
-        folder,
-        command=command,
-        what=wanted,
-        budget=spent,
-        same=same,
-        dataset=dataset,
-        data=place.data,
-        jobs=jobs,
-        outcomes=outcomes,
-        options=_plain(options),
-    )
+    manifest = note_runs(folder, outcomes)
     real = real_row(bridge, spent.folds, clock, train=options.train) if bridge else None
     work = Work(study, jobs, dataset, split, spent, folder, place.data, manifest, clock, real)
     written = write_all(
