@@ -8,15 +8,17 @@ import pytest
 from cafrnet.learning.training.allocator import keep_freed_memory
 
 FAULTS = """
-import resource, sys, torch
+import resource, statistics, sys, torch
 from cafrnet.learning.training.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
+seen = []
 for k in range(12):
-    if k == 2:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(16_000_000)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    seen.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+# of one tensor: a machine that reclaims idle pages brings some of them back
+print(int(statistics.median(seen[2:])))
 """
 
 
@@ -27,8 +29,7 @@ def faults(how):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone has the switch")
 def test_large_tensors_take_no_new_pages():
-    # half, not a tenth: a machine that reclaims idle pages brings some of them back
-    assert faults("keep") < faults("leave") / 2
+    assert faults("keep") < faults("leave") / 10
 
 
 def test_elsewhere_it_says_no(monkeypatch):
