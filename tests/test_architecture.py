@@ -18,7 +18,7 @@ ROOT = SOURCE.parents[1]
 #: Rooms in the order of the data's way. A room imports from itself and from rooms of earlier lines only.
 FLOORS = (
     ("errors",),
-    ("files",),
+    ("files", "processes"),
     ("labels",),
     ("scan",),
     ("datasets", "phantom", "preprocessing"),
@@ -199,6 +199,8 @@ def test_library_code_neither_prints_nor_exits():
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if room_of(path) == "processes" and called == "os._exit":
+                continue  # a worker whose command is gone
             if called in ("print", "input", "exit", "quit", "sys.exit", "os._exit"):
                 wrong.append(f"{path.relative_to(SOURCE)}:{node.lineno} calls {called}")
     assert not wrong, "\n".join(wrong)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import CAFRNetError, UsageError
+from ..processes import sigterm_interrupts
 
 #: Verbs, in the order of the data's way; each is one module with ``add_parser`` and ``run``.
 VERBS = (
@@ -65,7 +66,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 all done, 1 some case failed, 2 nothing could start."""
+    """Run one command and return its exit code: 0 all done, 1 some case failed, 2 nothing could start,
+    130 interrupted, by Ctrl-C or by SIGTERM.
+    """
     args = _parse(argv)
     level = (
         logging.ERROR if args.quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(args.verbose, 2)]
@@ -73,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("cafrnet").setLevel(level)
     try:
-        code = int(importlib.import_module(f".{args.command}", __package__).run(args))
+        with sigterm_interrupts():
+            code = int(importlib.import_module(f".{args.command}", __package__).run(args))
         sys.stdout.flush()  # a closed pipe shows here, not when Python exits
         return code
     except UsageError as error:

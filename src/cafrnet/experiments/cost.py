@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
 import platform
 import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +19,7 @@ import numpy as np
 from ..files import write_json
 from ..inference.engines import Engine, open_engine
 from ..learning.recipes import Recipe
+from ..processes import pool
 from .layout import read_json
 from .memory import process_peak_mb
 
@@ -164,8 +163,7 @@ def _slice(engine: Engine) -> np.ndarray:
 
 def _memory(path: Path, threads: int) -> tuple[float | None, float | None]:
     """Return the memory of a fresh process before it loads the model, and its peak after one slice."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context) as fresh:
+    with pool(1) as fresh:
         return fresh.submit(_peak, path, threads).result()
 
 

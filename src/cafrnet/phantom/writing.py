@@ -6,10 +6,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import numpy as np
 from ..errors import UsageError
 from ..files import whole_file, write_json, write_text
 from ..labels import TABLE
+from ..processes import pool
 from ..scan import Scan, write_labels
 from .options import DEFAULT, PhantomOptions
 from .phantom import Phantom, make_phantom
@@ -104,8 +103,8 @@ def _mapping(jobs: int) -> Iterator[Callable[..., Iterable[None]]]:
     if jobs == 1:
         yield map
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield pool.map
+    with pool(jobs) as processes:
+        yield processes.map
 
 
 def _draw_case(folder: Path, seed: int, format: str, options: PhantomOptions, number: int) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...errors import Interrupted
+from ...processes import end_workers, new_pool
 from ..job import Job
 from . import LATE, Clock, Outcome, Progress, Stages, attempt, together
 
@@ -41,7 +42,7 @@ class _Pool:
         self._executor = self._new()
 
     def _new(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.workers, _context(), initializer=_start, initargs=(self.threads,))
+        return new_pool(self.workers, _context(), _start, self.threads)
 
     def call(self, work: Callable[..., Any], *args: Any) -> Future[Any]:
         """Hand work to a process."""
@@ -100,6 +101,7 @@ class _Run:
                 for stage in ("fit", "score"):
                     self._collect(stage)
         except KeyboardInterrupt as stop:
+            end_workers()
             done = len(self.outcomes)
             raise Interrupted(f"{done} of {len(self.jobs)} runs were dealt with. {stop}".strip()) from stop
         finally:

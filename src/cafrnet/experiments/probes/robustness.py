@@ -9,9 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from ...evaluation.tables import write_csv
 from ...files import write_json
 from ...inference import Model, load_model, segment_scan
 from ...labels import UNKNOWN, ValueSets
+from ...processes import pool
 from ..layout import RunFolder, read_json
 from .artefacts import ARTEFACTS, degrade, load_monai, seed_of
 from .robustness_summary import CLEAN, SUMMARY, summarise
@@ -123,8 +122,8 @@ def robustness(
 def _in_processes(runs: Sequence[RunFolder], data: str | Path, out: Path, plan: Plan, workers: int) -> None:
     """Write the parts of several runs at a time; an error of one stops the others once they are done."""
     threads = max(1, (os.cpu_count() or 1) // workers)
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        waiting = [pool.submit(_write_part, run, str(data), out, plan, threads) for run in runs]
+    with pool(workers) as processes:
+        waiting = [processes.submit(_write_part, run, str(data), out, plan, threads) for run in runs]
         for one in waiting:
             one.result()
 
