@@ -2,15 +2,17 @@
 
     python benchmarks/out_of_distribution.py run DATA --run RUN SPLIT [--run RUN SPLIT ...] -o OUT
         [--cases 3] [--phantoms 6] [--strengths 4] [--calibration-of RUN] [--minutes M] [--threads 1]
+    python benchmarks/out_of_distribution.py run --bundle default -o OUT
     python benchmarks/out_of_distribution.py report OUT [--figure PNG]
 
-Each run is tried on the first ``--cases`` cases of its split's val part (a fold that it never saw), the first
-run also on phantoms of seed 1000 and up. Every scan goes through as it is and under each condition at each
-strength; all chance comes from the names of case and condition. ``OUT/rows.csv`` grows scan by scan, and a
-second call goes on where the first one stopped (``--minutes``: begin no further scan after that); rows of
-another model file or calibration are made anew. Triage's verdicts are those of each run's own calibration, or
-of ``--calibration-of``. ``report`` (``run`` ends with it) writes ``OUT/table.md``, ``OUT/summary.csv`` and
-``OUT/curves.png``.
+Each run is tried on the first ``--cases`` cases of its split's val part (a fold that it never saw), the
+first run also on phantoms of seed 1000 and up. Every scan goes through as it is and under each condition at
+each strength; ``--bundle`` tries a bundle, the one that ships say, on the phantoms alone, since it may have
+learnt from every real case there is. All chance comes from the names of case and condition.
+``OUT/rows.csv`` grows scan by scan, and a second call goes on where the first one stopped (``--minutes``:
+begin no further scan after that); rows of another model file or calibration are made anew. Triage's
+verdicts are those of each run's own calibration, or of ``--calibration-of``. ``report`` (``run`` ends with
+it) writes ``OUT/table.md``, ``OUT/summary.csv`` and ``OUT/curves.png``.
 
 Axes: s = slice, r = row (caudal), c = column (posterior). Scans are brought to that order first.
 """
@@ -427,9 +429,12 @@ def try_one(
 
 def open_models(args: argparse.Namespace) -> list[tuple[Model, str, list[Case]]]:
     """Return each run's model, the mark of its files, and its cases."""
-    dataset = open_dataset(args.data)
     judge = load_model(args.calibration_of, engine="onnxruntime") if args.calibration_of else None
     models = []
+    if args.bundle:
+        model = load_model(args.bundle, threads=args.threads, engine="onnxruntime")
+        models.append((model, model.hashes["model.onnx"][:12], []))
+    dataset = open_dataset(args.data) if args.run else None
     for path, split in args.run:
         mark = sha256(Path(path) / "model.onnx")[:12]
         model = load_model(path, threads=args.threads, engine="onnxruntime")
@@ -572,8 +577,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     verbs = parser.add_subparsers(required=True)
     a = verbs.add_parser("run")
-    a.add_argument("data")
-    a.add_argument("--run", nargs=2, action="append", required=True, metavar=("RUN", "SPLIT"))
+    a.add_argument("data", nargs="?")
+    a.add_argument("--run", nargs=2, action="append", default=[], metavar=("RUN", "SPLIT"))
+    a.add_argument("--bundle", metavar="NAME", help="on phantoms alone")
     a.add_argument("--cases", type=int, default=3, help="of each run's val part")
     a.add_argument("--phantoms", type=int, default=6)
     a.add_argument("--strengths", type=int, default=4, choices=(1, 2, 4))
@@ -588,6 +594,8 @@ def main() -> None:
     for one in (a, b):
         one.add_argument("--figure", type=Path, help="instead of OUT/curves.png")
     args = parser.parse_args()
+    if args.do is run and (bool(args.data) != bool(args.run) or not (args.run or args.bundle)):
+        parser.error("give DATA with --run RUN SPLIT, or --bundle NAME")
     args.do(args)
 
 

@@ -36,7 +36,7 @@ def test_lafr_costs_little_and_clr_nothing_at_inference():
     assert count_parameters(full) == count_parameters(no_clr)
 
 
-@pytest.mark.parametrize("lafr", [True, False])
+@pytest.mark.parametrize("lafr", [True, False, "ungated"])
 @pytest.mark.parametrize("clr", [True, False])
 def test_ablation_switches_shapes_and_gradients(lafr, clr):
     model = build_model("cafr_net", num_classes=7, args={**SMALL, "lafr": lafr, "clr": clr})

@@ -2,10 +2,20 @@
 
 import math
 
+import pytest
 import torch
 from torch.nn import functional as F
 
-from cafrnet.learning.layers import LAFR, PatchEmbedding, Pyramid, Reassemble, TransformerBlock
+from cafrnet.errors import UsageError
+from cafrnet.learning.layers import (
+    LAFR,
+    PatchEmbedding,
+    Pyramid,
+    Reassemble,
+    TransformerBlock,
+    UngatedLAFR,
+    recalibration,
+)
 
 
 def test_lafr_is_f_plus_f_times_a():
@@ -26,6 +36,19 @@ def test_lafr_keeps_zero_and_the_sign():
     layer, f = LAFR(4), torch.randn(1, 4, 6, 6)
     assert torch.equal(layer(torch.zeros(1, 4, 6, 6)), torch.zeros(1, 4, 6, 6))
     assert torch.equal(layer(f).sign(), f.sign())
+
+
+def test_the_control_adds_what_lafr_multiplies():
+    lafr, control, f = LAFR(3), recalibration("ungated", 3), torch.randn(2, 3, 5, 7)
+    control.load_state_dict(lafr.state_dict())
+    assert torch.allclose(control(f) - f, lafr.attention(f).logit(), atol=1e-4)
+
+
+def test_what_stands_on_a_tap():
+    kinds = [type(recalibration(kind, 3)) for kind in (True, "ungated", False)]
+    assert kinds == [LAFR, UngatedLAFR, torch.nn.Identity]
+    with pytest.raises(UsageError, match="lafr 'gated' came"):
+        recalibration("gated", 3)
 
 
 def test_patch_embedding_is_eq_1_plus_positions():

@@ -2,7 +2,7 @@
 
 from .bottleneck import Bottleneck, StandardisedConv
 from .fused import FusedMap
-from .lafr import LAFR
+from .lafr import LAFR, UngatedLAFR, recalibration
 from .paired_attention import PairedAttention, PairedBlock
 from .patch import PatchEmbedding
 from .patch_expanding import PatchExpanding
@@ -25,6 +25,8 @@ __all__ = [
     "StandardisedConv",
     "SwinStage",
     "TransformerBlock",
+    "UngatedLAFR",
     "UpBlock",
     "conv",
+    "recalibration",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ...errors import UsageError
 from ..types import Features
 
 
@@ -32,3 +33,35 @@ class LAFR(nn.Module):
     def forward(self, features: Features) -> Features:
         """Return the recalibrated features (Eq. 8)."""
         return features + features * self.attention(features)
+
+
+class UngatedLAFR(nn.Module):
+    r"""LAFR's convolutions without its gate: a control for the ablation, not part of the paper.
+
+    .. math:: F_{out} = F + DWConv_{3\times3}(Conv_{1\times1}(F))
+
+    The same weights and products as :class:`LAFR`, added instead of multiplied: what LAFR brings beyond it
+    is due to the gate. Shapes: [B, C, H, W] -> [B, C, H, W].
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pointwise = nn.Conv2d(channels, channels, kernel_size=1)
+        self.depthwise = nn.Conv2d(channels, channels, kernel_size=3, padding=1, groups=channels)
+
+    def forward(self, features: Features) -> Features:
+        """Return the features with their local mixture added."""
+        return features + self.depthwise(self.pointwise(features))
+
+
+def recalibration(kind: bool | str, channels: int) -> nn.Module:
+    """Return what stands on a tap: ``True`` :class:`LAFR`, ``"ungated"`` its control, ``False`` nothing.
+
+    Raises:
+        UsageError: another kind.
+    """
+    if kind not in (True, False, "ungated"):
+        raise UsageError(f"lafr {kind!r} came; true, false or 'ungated' was expected")
+    if kind == "ungated":
+        return UngatedLAFR(channels)
+    return LAFR(channels) if kind else nn.Identity()

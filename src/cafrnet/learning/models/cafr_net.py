@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ...errors import UsageError
-from ..layers import LAFR, FusedMap, PatchEmbedding, Reassemble, TransformerBlock, UpBlock
+from ..layers import FusedMap, PatchEmbedding, Reassemble, TransformerBlock, UpBlock, recalibration
 from ..types import Features, Image, Output
 
 
@@ -22,7 +22,8 @@ class CAFRNet(nn.Module):
         tap_channels: channels of the taps at 1/4, 1/8 and 1/16 of the image (for ``patch`` 16).
         decoder_channels: channels after each of the decoder's steps up to full resolution.
         dropout: rate (Table 1).
-        lafr: whether the taps are recalibrated (ablation of Table 4).
+        lafr: whether the taps are recalibrated (ablation of Table 4); ``"ungated"`` is the control without
+            the gate, see ``recalibration``.
         clr: whether the fused map for contrastive learning is built (ablation of Table 4).
         clr_source: ``"encoder"`` builds the fused map from the taps as they leave the encoder (Sect. 3.1),
             ``"recalibrated"`` from the taps after LAFR.
@@ -53,7 +54,7 @@ class CAFRNet(nn.Module):
         tap_channels: tuple[int, int, int] = (64, 128, 256),
         decoder_channels: tuple[int, ...] = (64, 32, 16, 16),
         dropout: float = 0.3,
-        lafr: bool = True,
+        lafr: bool | str = True,
         clr: bool = True,
         clr_source: str = "encoder",
         clr_channels: int = 256,
@@ -78,7 +79,7 @@ class CAFRNet(nn.Module):
             Reassemble(width, channels, upscale)
             for channels, upscale in zip(tap_channels, (4, 2, 1), strict=True)
         )
-        self.recalibrate = nn.ModuleList(LAFR(c) if lafr else nn.Identity() for c in tap_channels)
+        self.recalibrate = nn.ModuleList(recalibration(lafr, c) for c in tap_channels)
         low, mid, high = tap_channels
         skips = (mid, low) + (0,) * (len(decoder_channels) - 2)
         incoming = (high, *decoder_channels[:-1])

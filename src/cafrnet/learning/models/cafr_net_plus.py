@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import UsageError
-from ..layers import LAFR, FusedMap, Pyramid, Reassemble, TransformerBlock, UpBlock, conv
+from ..layers import FusedMap, Pyramid, Reassemble, TransformerBlock, UpBlock, conv, recalibration
 from ..types import Features, Image, Output
 
 #: Resolutions of the three taps, as numbers of halvings.
@@ -62,7 +62,7 @@ class CAFRNetPlus(nn.Module):
         positions: str = "conv",
         size: int = 256,
         pre_norm: bool = True,
-        lafr: bool = True,
+        lafr: bool | str = True,
         clr: bool = True,
         clr_channels: int = 128,
     ) -> None:
@@ -100,7 +100,7 @@ class CAFRNetPlus(nn.Module):
         self.taps = nn.ModuleList(
             Reassemble(width, c, 2 ** (4 - t)) for t, c in zip(TAPS, tap_channels, strict=True)
         )
-        self.recalibrate = nn.ModuleList(LAFR(c) if lafr else nn.Identity() for c in tap_channels)
+        self.recalibrate = nn.ModuleList(recalibration(lafr, c) for c in tap_channels)
         incoming = (channels[4], *decoder_channels[:-1])
         skips = (channels[3], channels[2], *((channels[1], channels[0]) if fine else (0, 0)))
         self.decoder = nn.ModuleList(
