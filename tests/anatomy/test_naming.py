@@ -264,6 +264,44 @@ def test_two_bodies_in_one_piece_are_cut_where_the_disc_was_missed():
     assert "merged" in kinds_of(whole)
 
 
+def paint(logits, identity, rows, columns=slice(20, 50)):
+    """Let the network be sure of one structure in a box."""
+    logits[:, :, rows, columns] = np.log(1e-9)
+    logits[:, identity, rows, columns] = 0.0
+
+
+def topped(disc_columns):
+    """A column that ends in a T10 16 mm high, a disc of 5 mm that may be narrow, and the lowest 6 mm of T9,
+    which the picture cuts; the network calls what goes around the disc and lies above it T10, too. Both
+    bodies together are hardly higher than L5.
+    """
+    spine = run_of("L5/S", "T10/T11")
+    logits = draw(*sure(spine))
+    low = 310 - BODY_MM * sum(TABLE[i].kind == "body" for i in spine)
+    low -= DISC_MM * sum(TABLE[i].kind == "disc" for i in spine)
+    t10, disc = ids("T10", "T9/T10")
+    paint(logits, t10, slice(low - 27, low))
+    paint(logits, disc, slice(low - 21, low - 16), disc_columns)
+    return spine, logits, Grid(pixel_mm=1.0, slice_mm=4.0, rows=(low - 27, EDGE - 1)), low
+
+
+def test_a_sliver_above_the_highest_disc_is_no_part_of_the_body_below_it():
+    spine, logits, grid, low = topped(slice(24, 46))
+    naming, labels = name(logits, NamingModel(), grid=grid)
+    assert named(naming) == [*spine, *ids("T10", "T9/T10", "T9")]
+    assert (labels[:, low - 27 : low - 21, 20:50] == TABLE["T9"].id).all()
+    assert (labels[:, low - 16 : low, 20:50] == TABLE["T10"].id).all()
+    naming, _ = name(logits, NamingModel(), NamingOptions.without("split"), grid)
+    assert named(naming) == [*spine, *ids("T10", "T9/T10")]
+
+
+def test_a_disc_that_bulges_into_a_body_does_not_divide_it():
+    _, logits, grid, low = topped(slice(24, 34))  # 10 of 30 mm: a node, not a disc
+    naming, labels = name(logits, NamingModel(), grid=grid)
+    assert named(naming)[-2:] == ids("T10", "T9/T10")
+    assert (labels[:, low - 27 : low - 21, 20:50] == TABLE["T10"].id).all()
+
+
 def test_two_pieces_side_by_side_are_one_structure():
     spine = run_of("L5/S", "T12")
     logits = draw(*sure(spine))

@@ -38,6 +38,10 @@ MERGED_BODY, MERGED_DISC = 1.6, 0.9
 #: A body this many times as high as usual may be one and a part of the next, which the picture cuts: it is
 #: split where a cut is as clear as this, and leaves each part so much of a usual height.
 TALL_BODY, CLEAR_CUT, TALL_PART = 1.2, 0.8, 0.2
+#: A disc whose middle lies so far inside a body, and that reaches over this share of it from front to back,
+#: has a body on either side: the picture may cut the upper one so low that both are no higher than one. In
+#: 31 scans no disc's middle lay further inside a body than 0.6 mm.
+INSIDE_MM, ACROSS = 2.0, 0.5
 #: Thickness of the slabs, across the column, in which a cut is looked for.
 SLAB_MM = 3.0
 #: Two pieces lie at the same place if their extents along the column overlap by this share of the shorter,
@@ -118,13 +122,13 @@ def find_instances(voxels: Voxels, grid: Grid, options: NamingOptions) -> tuple[
     along, aside = _places(voxels, _curve(voxels, grid), grid)
     pieces = {kind: _components(voxels, kind, grid) for kind in (BODY, DISC)}
     usual_mm = _usual_height(pieces[BODY], along)
-    found = []
     for kind, own in pieces.items():
         if options.split:
             own = [part for piece in own for part in _split(piece, kind, voxels, along, usual_mm)]
-        if options.join:
-            own = _joined(own, along, aside)
-        found += [_instance(piece, kind, voxels, along, aside, grid) for piece in own]
+        pieces[kind] = _joined(own, along, aside) if options.join else own
+    if options.split:
+        pieces[BODY] = [part for one in pieces[BODY] for part in _divided(one, pieces[DISC], along, aside)]
+    found = [_instance(one, kind, voxels, along, aside, grid) for kind, own in pieces.items() for one in own]
     if options.fragments:
         found = [
             one
@@ -225,6 +229,21 @@ def _split(
     return _parts(
         piece, along, [_cut(piece, voxels, along, low + step * k, step * 0.35)[0] for k in range(1, parts)]
     )
+
+
+def _divided(
+    body: np.ndarray, discs: list[np.ndarray], along: np.ndarray, aside: np.ndarray
+) -> list[np.ndarray]:
+    """Cut a body where a disc crosses it: they met around the disc's edge."""
+    low, high = np.percentile(along[body], PERCENTILES)
+    least = ACROSS * np.ptp(np.percentile(aside[body], PERCENTILES))
+    cuts = [
+        float(at)
+        for disc in discs
+        if low + INSIDE_MM < (at := np.median(along[disc])) < high - INSIDE_MM
+        and np.ptp(np.percentile(aside[disc], PERCENTILES)) >= least
+    ]
+    return _parts(body, along, cuts) if cuts else [body]
 
 
 def _parts(piece: np.ndarray, along: np.ndarray, cuts: list[float]) -> list[np.ndarray]:
