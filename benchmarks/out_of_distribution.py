@@ -163,14 +163,14 @@ def _grey(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def _drawn(seed: int, options: PhantomOptions) -> Labelled:
+def drawn(seed: int, options: PhantomOptions) -> Labelled:
     made = make_phantom(seed, options)
     return upright(made.scan, made.labels, ValueSets.identity(), f"phantom {seed}", seed)
 
 
 def _phantom(base: Labelled, **options: object) -> Labelled:
     assert base.seed is not None
-    return _drawn(base.seed, replace(PHANTOM, **options))  # type: ignore[arg-type]
+    return drawn(base.seed, replace(PHANTOM, **options))  # type: ignore[arg-type]
 
 
 def mixed_phantom(base: Labelled, contrast: str, strength: float) -> Labelled:
@@ -351,7 +351,7 @@ def measure(shown: Labelled, model: Model) -> dict[str, object]:
     pair = resolve(shown.truth, found.labels, shown.sets)
     counts = confusion(pair.truth, pair.pred)
     judged = levels(counts, [i for i in pair.marked if i in NAMED]).status.values()
-    wrong = sum(_misnamed(i, counts) for i in pair.marked if i in NAMED)
+    wrong = sum(misnamed(i, counts) for i in pair.marked if i in NAMED)
     named = sum(s == "right" for s in judged) >= LEAST_NAMED * len(judged)
     dice = []
     for i in (i for i in NAMED if i in annotated(shown.sets)):
@@ -370,7 +370,7 @@ def measure(shown: Labelled, model: Model) -> dict[str, object]:
     }
 
 
-def _misnamed(identity: int, counts: np.ndarray) -> bool:
+def misnamed(identity: int, counts: np.ndarray) -> bool:
     own = TABLE.of_kind(TABLE[identity].kind)
     cover = counts[identity, list(own)]
     most = int(cover.argmax())
@@ -393,7 +393,7 @@ def bases(models: Sequence[tuple[Model, str, list[Case]]], phantoms: int) -> Ite
     ]
     real = [one for some in zip_longest(*per_run) for one in some if one is not None]
     seeds = range(FIRST_PHANTOM, FIRST_PHANTOM + phantoms)
-    made = [(*models[0][:2], "phantom", f"phantom {s}", partial(_drawn, s, PHANTOM)) for s in seeds]
+    made = [(*models[0][:2], "phantom", f"phantom {s}", partial(drawn, s, PHANTOM)) for s in seeds]
     for pair in zip_longest(real, made):
         yield from (one for one in pair if one is not None)
 
@@ -423,7 +423,7 @@ def try_one(
         shown = base if name == "as it is" else CONDITIONS[source][name].apply(base, strength)
         what = {"model": mark, "source": source, "scan": base.name, "condition": name, "strength": strength}
         rows.append({**what, **measure(shown, model)})
-    _drawn.cache_clear()
+    drawn.cache_clear()
     return rows
 
 
