@@ -24,11 +24,12 @@ def start(tmp_path: Path, body: str) -> subprocess.Popen[str]:
     script.write_text(
         textwrap.dedent(
             """
-            import os, sys, time, multiprocessing
+            import os, signal, sys, time, multiprocessing
             from pathlib import Path
             from cafrnet.processes import end_workers, new_pool, pool, sigterm_interrupts
 
             def idle(k):
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as what it runs may do
                 (Path(__file__).parent / f"{os.getpid()}.pid").touch()
                 time.sleep(600)
             """

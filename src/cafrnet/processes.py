@@ -68,10 +68,12 @@ def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 def end_workers() -> None:
     """End all processes that this one started through ``multiprocessing``, whatever they are at.
 
-    What they had not written whole is under a temporary name, see :mod:`cafrnet.files`.
+    They are killed, not asked: Lightning answers SIGTERM by ending the training and no more, and its worker
+    would wait for work for ever. What was not written whole is under a temporary name, see
+    :mod:`cafrnet.files`.
     """
     for child in multiprocessing.active_children():
-        child.terminate()
+        child.kill()
 
 
 def _begin(prepare: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
