@@ -2,6 +2,7 @@
 hand (see ``handmade.py``).
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -23,6 +24,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is slow, not wrong: no example fails for the time it takes.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def _words_come_through() -> None:
+    """A command with ``--quiet`` silences the process; the next test may want to hear what is logged."""
+    logging.getLogger("cafrnet").setLevel(logging.NOTSET)
+
 
 #: Structures of the tiny spine from below upwards, with their grey values.
 TINY = ((1, 60), (11, 220), (2, 110), (12, 240), (3, 140), (13, 200), (4, 90))
