@@ -4,12 +4,14 @@ import errno
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
+import cafrnet
 from cafrnet.cli.main import main
 from cafrnet.errors import InputError, MissingExtraError, UsageError
 from cafrnet.files import sha256
@@ -247,3 +249,11 @@ def test_the_command(handmade_run, tmp_path, capsys):
         main(["export", str(handmade_run), "-o", str(tmp_path / "b"), "--precision", "fp16", "--json"]) == 0
     )
     assert json.loads(capsys.readouterr().out)["precision"] == "fp16"
+
+
+def test_a_model_names_no_place_of_the_machine_that_made_it(handmade_run):
+    model = (handmade_run / "model.onnx").read_bytes()
+    shipped = (Path(cafrnet.__file__).parent / "bundles" / "default" / "model.onnx").read_bytes()
+    for content in (model, shipped):
+        assert b"onnx.py" not in content
+        assert str(Path(cafrnet.__file__).parent).encode() not in content

@@ -17,6 +17,8 @@ from .mask import drop_mask
 
 #: Largest difference of a logit between the network and its export that counts as agreement.
 TOLERANCE = 2e-3
+#: Key of what the exporter says about where in the code a node comes from.
+STACK_TRACE = "pkg.torch.onnx.stack_trace"
 
 
 class _LogitsOnly(nn.Module):
@@ -71,12 +73,22 @@ def export_onnx(
             )
         proto = onnx.load(temporary)
         drop_mask(proto)
+        _forget_places(proto)
         for key, value in metadata.items():
             entry = proto.metadata_props.add()
             entry.key, entry.value = f"cafrnet.{key}", json.dumps(value)
         onnx.save(proto, temporary)
         _check(model, temporary, size)
     segmenter.train(was_training)
+
+
+def _forget_places(proto: Any) -> None:
+    """Remove the stack traces that the exporter leaves with each node: they name folders of this machine."""
+    for node in proto.graph.node:
+        kept = [(p.key, p.value) for p in node.metadata_props if p.key != STACK_TRACE]
+        del node.metadata_props[:]
+        for key, value in kept:
+            node.metadata_props.add(key=key, value=value)
 
 
 def _check(model: nn.Module, path: Path, size: int) -> None:
