@@ -24,9 +24,9 @@ def start(tmp_path: Path, body: str) -> subprocess.Popen[str]:
     script.write_text(
         textwrap.dedent(
             """
-            import os, signal, sys, time, multiprocessing
+            import os, signal, time, multiprocessing
             from pathlib import Path
-            from cafrnet.processes import end_workers, new_pool, pool, sigterm_interrupts
+            from cafrnet.processes import new_pool, pool, sigterm_interrupts
 
             def idle(k):
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as what it runs may do

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import CAFRNetError, UsageError
-from ..processes import sigterm_interrupts
 
 #: Verbs, in the order of the data's way; each is one module with ``add_parser`` and ``run``.
 VERBS = (
@@ -75,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("cafrnet").setLevel(level)
+    from ..processes import sigterm_interrupts  # multiprocessing, which --help does without
+
     try:
         with sigterm_interrupts():
             code = int(importlib.import_module(f".{args.command}", __package__).run(args))
