@@ -17,10 +17,6 @@ from ..errors import InputError
 from ..evaluation.sets import HEADLINE
 from .layout import RunFolder, read_json
 
-#: Metrics of ``summary.json``'s cases that tables show.
-CASE_METRICS = ("dsc", "iou", "hd_mm", "hd95_mm", "hd95_penalised_mm", "assd_mm", "dsc_after_shift")
-
-
 #: What the paper calls "low-contrast structures such as the sacrum and lower lumbar vertebrae" (Sect. 4.3).
 SACRUM_AND_LOWER_LUMBAR = ("S", "L5", "L4")
 

@@ -97,10 +97,6 @@ def claims(scores: Mapping[str, RowScores], context: Context) -> Table:
     return Table("claims", "What the runs say about the paper's claims", caption, COLUMNS, lines)
 
 
-def _family(claim: Claim) -> tuple[int, str, str]:
-    return claim.number, claim.metric, claim.first
-
-
 def _rows(claim: Claim, scores: Mapping[str, RowScores]) -> tuple[str, str] | None:
     names = [next((n for n in (x, f"{x}_paper") if n in scores), None) for x in (claim.first, claim.second)]
     return (names[0], names[1]) if names[0] and names[1] else None
