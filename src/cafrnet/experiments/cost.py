@@ -17,19 +17,18 @@ from typing import Any
 import numpy as np
 
 from ..files import write_json
-from ..inference.engines import Engine, open_engine
+from ..inference.engines import open_engine
 from ..learning.recipes import Recipe
-from ..processes import pool
+from .footprint import ENGINE, measure_memory, one_slice
 from .layout import read_json
-from .memory import process_peak_mb
 
 logger = logging.getLogger(__name__)
 
 #: Timed rounds; each model once per round.
 ROUNDS = 15
 WARM_UP = 2
-#: What all models are measured with.
-ENGINE = "onnxruntime"
+#: Which memory: of a process with ONNX Runtime and no PyTorch. Measurements that say otherwise are made anew.
+MEMORY_OF = "the runtime alone"
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Cost:
         gmacs: of one slice of the model grid, CLR off.
         latency_ms: median time of one slice through ONNX Runtime; None where it was not measured.
         latency_spread_ms: half the distance of the quartiles.
-        peak_mb: highest memory of a process that loads the model and runs one slice.
-        idle_mb: of that process before it loaded the model.
+        peak_mb: highest memory of a process that loads the model and runs one slice, without PyTorch.
+        idle_mb: of that process before it loaded the model; most of it is what Python imports.
     """
 
     params: int
@@ -96,6 +95,7 @@ def measure(
         "networks": {name: _network_hash(recipes[name]) for name in there},
         "threads": threads,
         "rounds": rounds,
+        "memory_of": MEMORY_OF,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
     }
     if kept.is_file() and (old := read_json(kept)).get("about") == about:
@@ -133,7 +133,7 @@ def _untrained(recipe: Recipe, folder: Path) -> Path:
 
 def _side_by_side(models: Mapping[str, Path], threads: int, rounds: int) -> dict[str, dict[str, Any]]:
     engines = {name: open_engine(path, threads, ENGINE) for name, path in models.items()}
-    images = {name: _slice(engine) for name, engine in engines.items()}
+    images = {name: one_slice(engine) for name, engine in engines.items()}
     names, times = list(engines), {name: list[float]() for name in engines}
     for k in range(WARM_UP + rounds):
         first = k % max(1, len(names))
@@ -145,7 +145,7 @@ def _side_by_side(models: Mapping[str, Path], threads: int, rounds: int) -> dict
     found = {}
     for name, path in models.items():
         low, middle, high = np.percentile(times[name], [25, 50, 75])
-        idle, peak = _memory(path, threads)
+        idle, peak = measure_memory(path, threads)
         found[name] = {
             "latency_ms": round(float(middle), 2),
             "latency_spread_ms": round(float(high - low) / 2, 2),
@@ -153,24 +153,3 @@ def _side_by_side(models: Mapping[str, Path], threads: int, rounds: int) -> dict
             "peak_mb": peak,
         }
     return found
-
-
-def _slice(engine: Engine) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    edges = [n or 256 for n in engine.image_shape[2:]]
-    return rng.random((1, 1, *edges), np.float32)
-
-
-def _memory(path: Path, threads: int) -> tuple[float | None, float | None]:
-    """Return the memory of a fresh process before it loads the model, and its peak after one slice."""
-    with pool(1) as fresh:
-        return fresh.submit(_peak, path, threads).result()
-
-
-def _peak(path: Path, threads: int) -> tuple[float | None, float | None]:
-    import onnxruntime  # noqa: F401 - its own memory is no model's
-
-    idle = process_peak_mb()
-    engine = open_engine(path, threads, ENGINE)
-    engine(_slice(engine))
-    return idle, process_peak_mb()
