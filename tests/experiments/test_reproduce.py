@@ -2,7 +2,9 @@
 
 import csv
 import json
+import shlex
 import shutil
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ pytest.importorskip("torch")
 
 from cafrnet.cli.main import main
 from cafrnet.errors import Interrupted, UsageError
-from cafrnet.experiments import cost
+from cafrnet.experiments import cost, write
 from cafrnet.experiments.engines import Clock
 from cafrnet.experiments.layout import LARGE
 from cafrnet.experiments.reproduce import Options, reproduce
@@ -123,6 +125,18 @@ def test_the_second_time_nothing_is_trained(spines, tmp_path, monkeypatch):
     assert len(training.begun) == 4
     manifest = json.loads((tmp_path / "r/manifest.json").read_text())
     assert len(manifest["commands"]) == 3
+    assert {run["status"] for run in manifest["runs"].values()} == {"done"}
+    for name, run in manifest["runs"].items():
+        assert run["hash"] == json.loads((tmp_path / "r/runs" / name / "score.json").read_text())["hash"]
+
+
+def test_the_manifest_has_a_command_that_a_shell_takes(spines, tmp_path, monkeypatch):
+    install(monkeypatch, Training())
+    options = Options(steps=20, folds=(0,), rows=("unet",))
+    words = ("cafrnet", "reproduce", "table3", "clr.maps=['1/8', '1/4']", "--data", "my data")
+    reproduce(["table3"], spines, tmp_path / "r", options=options, command=words)
+    said = json.loads((tmp_path / "r/manifest.json").read_text())["commands"][0]["command"]
+    assert tuple(shlex.split(said)) == words
 
 
 def slim(folder):
@@ -187,10 +201,46 @@ def test_ctrl_c_keeps_what_is_finished_and_the_next_call_goes_on(spines, tmp_pat
     options = Options(steps=20, folds=(0,), rows=("unet", "cafr_net"))
     with pytest.raises(Interrupted, match="1 of 2 runs were dealt with"):
         reproduce(["table3"], spines, tmp_path / "r", options=options)
-    assert json.loads((tmp_path / "r/manifest.json").read_text())["identity"]["steps"] == 20
+    manifest = json.loads((tmp_path / "r/manifest.json").read_text())
+    assert manifest["identity"]["steps"] == 20
+    assert list(manifest["runs"]) == ["unet/fold0/seed0"]
     assert reproduce(["table3"], spines, tmp_path / "r", options=options).complete
     assert len(training.begun) == 2
     assert [path.parts[-3] for path in training.resumed] == ["cafr_net"]
+
+
+def test_a_begun_run_does_not_go_on_with_corrected_masks(spines, tmp_path, monkeypatch):
+    training = install(monkeypatch, Training(interrupted=("unet",)))
+    data = shutil.copytree(spines, tmp_path / "data")
+    options = Options(steps=20, folds=(0,), rows=("unet",))
+    with pytest.raises(Interrupted):
+        reproduce(["table3"], data, tmp_path / "r", options=options)
+    shutil.copy(data / "train/MR/Case2.nii.gz", data / "train/MR/Case1.nii.gz")
+    with pytest.raises(UsageError, match="made with data"):
+        reproduce(["table3"], data, tmp_path / "r", options=options)
+    assert not training.resumed
+
+
+def test_a_part_that_breaks_or_is_stopped_costs_no_table(spines, tmp_path, monkeypatch):
+    install(monkeypatch, Training())
+    options = Options(steps=20, folds=(0,), rows=("unet", "cafr_net"))
+
+    def breaks():
+        raise BrokenProcessPool("a worker was killed")
+
+    def stops():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(write, "makers", lambda part, subject: {"bent": breaks})
+    result = reproduce(["table3"], spines, tmp_path / "r", options=options)
+    assert "bent: BrokenProcessPool: a worker was killed" in result.written.problems
+    assert len(table(tmp_path / "r", "table3")) == 2
+
+    shutil.rmtree(tmp_path / "r/tables")
+    monkeypatch.setattr(write, "makers", lambda part, subject: {"bent": stops})
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(["table3"], spines, tmp_path / "r", options=options)
+    assert len(table(tmp_path / "r", "table3")) == 2
 
 
 def test_after_the_time_limit_nothing_is_started_and_the_tables_say_so(spines, tmp_path, monkeypatch):

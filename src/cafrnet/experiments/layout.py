@@ -178,6 +178,11 @@ class Folder:
         """``index.html``."""
         return self.root / "index.html"
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was computed from the data: thresholds, or a run, finished or not."""
+        return self.thresholds.is_file() or any(self._all())
+
     def run(self, row: str, fold: int, seed: int) -> RunFolder:
         """Return the folder of one training, whether it is there or not."""
         return RunFolder(self.root / "runs" / row / f"fold{fold}" / f"seed{seed}", row, fold, seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from ..errors import UsageError
 from ..files import sha256, write_json
 from .engines import Outcome
 from .job import Plan, essence
-from .layout import Folder, read_json
+from .layout import Folder, RunFolder, read_json
 from .protocol import Budget
 from .rows import Row
 
@@ -49,8 +50,11 @@ def _files(path: Path | None) -> list[Path]:
 
 
 def need_same(folder: Folder, identity: dict[str, Any]) -> None:
-    """Raise UsageError if the folder holds runs under another budget, on other data or of another split."""
-    if not folder.manifest.is_file() or not folder.runs(finished=False):
+    """Raise UsageError if the folder holds runs under another budget, on other data or of another split.
+
+    Runs that were begun count: one that goes on from a checkpoint would learn from two datasets.
+    """
+    if not folder.manifest.is_file() or not folder.begun:
         return
     old = read_json(folder.manifest).get("identity", {})
     for key, value in identity.items():
@@ -94,7 +98,7 @@ def write_manifest(
     Rows that an earlier command ran in this folder stay in it; the history of commands grows.
     """
     old = read_json(folder.manifest) if folder.manifest.is_file() else {}
-    line = " ".join(command)
+    line = shlex.join(command)
     manifest = {
         "cafrnet": __version__,
         "commit": _commit(),
@@ -120,9 +124,14 @@ def write_manifest(
 
 
 def note_runs(folder: Folder, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Add to ``manifest.json`` what became of runs, and return what it holds."""
+    """Add to ``manifest.json`` what became of runs, and return what it holds.
+
+    Finished runs are those that lie in the folder, whichever command made them; a command that was
+    interrupted tells nothing of them.
+    """
     manifest = read_json(folder.manifest)
-    manifest["runs"] |= {o.job.run.name: _run(o) for o in outcomes}
+    manifest["runs"] |= {o.job.run.name: _unfinished(o) for o in outcomes if not o.job.run.finished}
+    manifest["runs"] |= {run.name: _finished(run) for run in folder.runs()}
     write_json(folder.manifest, manifest)
     return manifest
 
@@ -138,12 +147,17 @@ def _row(row: Row, jobs: Plan) -> dict[str, Any]:
     }
 
 
-def _run(outcome: Outcome) -> dict[str, Any]:
+def _unfinished(outcome: Outcome) -> dict[str, Any]:
+    return {"hash": outcome.job.hash, "status": outcome.status, "message": outcome.message}
+
+
+def _finished(run: RunFolder) -> dict[str, Any]:
+    fit, score = read_json(run.fit), read_json(run.score)
     return {
-        "hash": outcome.job.hash,
-        "status": outcome.status,
-        "message": outcome.message,
-        "seconds": round(outcome.seconds, 1),
+        "hash": score.get("hash"),
+        "status": "done",
+        "message": "",
+        "minutes": {"training": fit.get("minutes"), "scoring": score.get("minutes")},
     }
 
 

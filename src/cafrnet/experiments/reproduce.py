@@ -133,16 +133,18 @@ def reproduce(
         options=_plain(options),
     )
     outcomes: list[Outcome] = []
-    if options.train:
-        outcomes = run_jobs(
-            jobs.jobs,
-            engine=options.engine,
-            workers=options.workers,
-            clock=clock,
-            progress=progress,
-            ray_address=options.ray_address,
-        )
-    manifest = note_runs(folder, outcomes)
+    try:
+        if options.train:
+            outcomes = run_jobs(
+                jobs.jobs,
+                engine=options.engine,
+                workers=options.workers,
+                clock=clock,
+                progress=progress,
+                ray_address=options.ray_address,
+            )
+    finally:
+        manifest = note_runs(folder, outcomes)
     real = real_row(bridge, spent.folds, clock, train=options.train) if bridge else None
     work = Work(study, jobs, dataset, split, spent, folder, place.data, manifest, clock, real)
     written = write_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial as partial_of
@@ -32,6 +33,8 @@ from .tables.comparison import all_pairs, comparison
 from .tables.context import Context
 from .tables.sensitivity import sensitivity
 from .tables.structures import by_region, by_structure, region_pairs, shapes
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,17 @@ def write_all(
         _attempt("claims", lambda: _claims(work, written, partial), written)
     for path in external:
         _attempt(f"external {path}", partial_of(_external, work, written, path, partial), written)
+    _save(work, written, partial)  # before what takes long: an interruption there loses no table
     for part in work.study.what:
         _draw(part, work, written, threads, workers)
+    _save(work, written, partial)
+    return written
+
+
+def _save(work: Work, written: Written, partial: str) -> None:
     for table in written.tables:
         table.write(work.folder.tables)
     write_page(work.folder, written, work.manifest, partial)
-    return written
 
 
 def unfinished(work: Work, outcomes: Sequence[Outcome]) -> str:
@@ -178,6 +186,9 @@ def _attempt(part: str, make: Callable[[], None], written: Written) -> None:
         written.notes.append(f"{part}: {nothing}")
     except CAFRNetError as error:
         written.problems.append(f"{part}: {error}")
+    except Exception as error:  # a fault of one part, or a process that was killed, costs no other part
+        logger.exception("%s could not be made", part)
+        written.problems.append(f"{part}: {type(error).__name__}: {error}")
 
 
 def _table3(work: Work, written: Written, partial: str, threads: int, outside: Mapping[str, Path]) -> None:
