@@ -359,6 +359,18 @@ def test_sensitivity_with_two_seeds(spines, tmp_path, monkeypatch):
     assert (tmp_path / "r/figures/sensitivity.png").stat().st_size > 10_000
 
 
+def test_what_is_one_experiment_in_two_tables_is_trained_once(spines, tmp_path, monkeypatch):
+    training = install(monkeypatch, Training())
+    options = Options(steps=20, folds=(0,), rows=("weight_clr",))
+    reproduce(["sensitivity"], spines, tmp_path / "r", options=options)
+    begun = [path.parts[-3] for path in training.begun]
+    assert "lafr_only" in begun  # the weight 0
+    assert "baseline" not in begun
+    both = replace(options, rows=("weight_clr", "lafr_only", "cafr_net"))
+    assert reproduce(["sensitivity", "table4"], spines, tmp_path / "r", options=both).complete
+    assert len(training.begun) == len(begun)
+
+
 def test_learning_curve_trains_on_nested_subsets(spines, tmp_path, monkeypatch):
     training = install(monkeypatch, Training())
     options = Options(steps=100, folds=(0,))
@@ -386,6 +398,7 @@ def test_learning_curve_trains_on_nested_subsets(spines, tmp_path, monkeypatch):
         (["table3", "--rows", "unett"], "no recipe 'unett'"),
         (["table3", "--predictions", "x"], "NAME=DIR"),
         (["table3", "--sizes", "huge"], "sizes 'huge'"),
+        (["table4", "--nnunet-python", "python"], "a row of table3"),
     ],
 )
 def test_wrong_use_starts_nothing(words, message, spines, tmp_path, capsys):

@@ -107,6 +107,8 @@ def reproduce(
     options = options or Options()
     clock = Clock.after(options.minutes)
     wanted = resolve(what)
+    if options.nnunet and "table3" not in wanted:
+        raise UsageError(f"the real nnU-Net is a row of table3, which was not asked for: {', '.join(wanted)}")
     spent = budget(budget_name, steps=options.steps, folds=options.folds, seeds=options.seeds)
     dataset, folder = open_dataset(data), Folder(Path(out))
     split = the_split(dataset, folder, options.split, spent)
@@ -116,7 +118,7 @@ def reproduce(
     place = Place(folder, Path(data).resolve(), same["data"], split.hash)
     jobs = plan(study.asked(), spent, options.changes, place)
     bridge = None
-    if options.nnunet and "table3" in wanted:
+    if options.nnunet:
         package = Package.find(options.nnunet.python, options.nnunet.trainer)
         bridge = Bridge(package, options.nnunet, dataset, same["data"], split, folder)
     split.save(folder.split)

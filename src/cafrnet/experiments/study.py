@@ -66,9 +66,15 @@ class Study:
         return [row for factor in self.factors for row in factor.rows(self.points)]
 
     def asked(self) -> list[tuple[Row, tuple[int, ...]]]:
-        """Return every row with the folds that it is wanted on; a row may come more than once."""
+        """Return every row with the folds that it is wanted on; a row may come more than once.
+
+        Rows that are one experiment lie in the folder of the first of them. Those of Table 4 come before the
+        points of the sensitivity study, asked for or not, so that neither is trained twice.
+        """
+        rows: list[tuple[Row, tuple[int, ...]]]
         rows = [(row, self.folds) for row in (*self.comparison, *self.ablation)]
         if self.factors:
+            rows += [(row, ()) for row in TABLE4]
             rows += [(row, self.few_folds) for row in (FULL, *self.points_of_study)]
         for name, small in self.curve.items():
             whole = next(row for row in TABLE3 if row.name == name)

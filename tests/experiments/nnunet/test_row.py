@@ -154,3 +154,13 @@ def test_a_full_training_that_still_rises_is_not_converged():
     fit = fit_record(answer, 10)
     assert fit["converged"] is False
     assert fit["rise"] == pytest.approx(0.1, abs=2e-3)
+
+
+def test_a_fold_of_another_experiment_is_in_no_table(spines, tmp_path):
+    python = write_environment(tmp_path / "env")
+    first = reproduce(["table3"], spines, tmp_path / "r", options=options(python))
+    score = next((tmp_path / "r/nnunetv2").glob("*/fold0/seed0/score.json"))
+    score.write_text(json.dumps(json.loads(score.read_text()) | {"hash": "0" * 64}))
+    result = reproduce(["table3"], spines, tmp_path / "r", options=options(python, train=False))
+    assert first.complete
+    assert any("fold 0" in p and "holds another experiment" in p for p in result.written.problems)

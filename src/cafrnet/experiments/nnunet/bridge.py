@@ -92,13 +92,11 @@ class Bridge:
         }
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
-    def do(self, fold: int) -> RunFolder:
-        """Do what is not done yet of a fold.
+    def checked(self, fold: int) -> RunFolder:
+        """Return the folder of a fold, empty or of this very experiment.
 
         Raises:
-            InputError: a step failed, with the end of what nnU-Net said.
             UsageError: the folder holds another experiment.
-            Interrupted: Ctrl-C; the same call goes on.
         """
         run = self.run(fold)
         for path in (run.fit, run.score):
@@ -107,11 +105,20 @@ class Bridge:
                     f"{run.path} holds another experiment (other data, split or version of nnunetv2); choose "
                     "another folder with -o, or remove that one"
                 )
-        if not run.score.is_file():
+        return run
+
+    def do(self, fold: int) -> None:
+        """Do what is not done yet of a fold.
+
+        Raises:
+            InputError: a step failed, with the end of what nnU-Net said.
+            UsageError: the folder holds another experiment.
+            Interrupted: Ctrl-C; the same call goes on.
+        """
+        if not self.checked(fold).score.is_file():
             raw = self.prepare()
             self.train(raw, fold)
             self.predict_and_score(raw, fold)
-        return run
 
     def prepare(self) -> RawDataset:
         """Write the raw dataset, and let nnU-Net plan and preprocess it."""

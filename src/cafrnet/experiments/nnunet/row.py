@@ -61,8 +61,8 @@ def real_row(bridge: Bridge, folds: Sequence[int], clock: Clock, *, train: bool 
     problems: list[str] = []
     missing: list[int] = []
     for fold in folds:
-        run = bridge.run(fold)
         try:
+            run = bridge.checked(fold)
             if train and not clock.over:
                 bridge.do(fold)
             if not run.score.is_file():
