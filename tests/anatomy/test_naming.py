@@ -214,6 +214,21 @@ def test_a_column_is_counted_from_a_whole_sacrum_or_not_surely():
     assert said[0].message == "neither S nor L5/S was seen: the levels can't be counted from below"
 
 
+def test_a_sacrum_that_was_dropped_is_not_in_the_label_map():
+    # The network is sure of its names, and calls sacrum what lies where L3 and L2/L3 would be
+    spine = run_of("L5/S", "T11")
+    at = [spine.index(i) for i in ids("L3", "L2/L3")]
+    said = [{i: 1.0} for i in spine]
+    kinds = [TABLE[i].kind for i in spine]
+    drawn = draw(kinds, said, missing=at)
+    room = slice(310 - (2 * 8 + 24 * 2 + 8) - 24 - 8, 310 - (2 * 8 + 24 * 2 + 8))
+    drawn[:, :, room, 20:50] = np.log(1e-9)
+    drawn[:, TABLE["S"].id, room, 20:50] = 0.0
+    naming, labels = name(drawn)
+    assert {"dropped", "sacrum"} <= kinds_of(naming)
+    assert TABLE["S"].id not in labels
+
+
 def test_a_column_that_ends_within_the_picture_ends_at_the_sacrum():
     # No sacrum was learnt, the names are a level too high by 0.52 to 0.48. Two pitches and a half of picture
     # lie below: if the names were right, L5/S, L5 and L4/L5 would be there to be seen.

@@ -15,6 +15,7 @@ from cafrnet.errors import InputError, UsageError
 from cafrnet.inference import load_model, segment_scan
 from cafrnet.inference.assemble import DROPPED, native_labels, native_names
 from cafrnet.inference.assembly import grid_of, model_to_world
+from cafrnet.inference.picture import picture_rows
 from cafrnet.labels import TABLE, UNKNOWN
 from cafrnet.preprocessing import ModelGrid
 from cafrnet.scan import Scan
@@ -183,3 +184,26 @@ def test_relabel_in_the_front_door(grey_model, tmp_path):
         cafrnet.relabel(tmp_path / "a_seg.nii.gz", tmp_path / "x", anchors={"L5": (1, 2)})
     with pytest.raises(InputError, match="no such file"):
         cafrnet.relabel(tmp_path / "none.nii.gz", tmp_path / "x", shift=1)
+
+
+def test_a_dark_end_is_no_picture():
+    rng = np.random.default_rng(0)
+    rows = np.full((5, 60, 64), 20.0)
+    rows[:, 10:50] += 100 * np.linspace(0, 1, 64)  # grey from front to back
+    assert picture_rows(rows) == (10, 49)  # padding above the minimum
+    rows[0, 0, 0] = 0.0
+    assert picture_rows(rows) == (10, 49)
+    assert picture_rows(rows + rng.normal(0, 5, rows.shape)) == (10, 49)  # noise is no picture
+    rows[:, 50:] = 20 + 0.08 * (rows[:, 49:50] - 20)  # beyond the reach of a coil
+    assert picture_rows(rows) == (10, 49)
+
+
+def test_a_column_that_ends_where_the_signal_does_is_cut():
+    voxels = np.zeros((5, 256, 128), np.int16)
+    voxels[:, :, :64] = 100  # bright in front
+    grid = ModelGrid((5, 256, 128), (1.0, 1.0), 1.0, 256, 0.0, 0.0)
+    whole = Scan(voxels, np.array([[4.0, 0, 0, 0], [0, 0, -1, 0], [0, -1, 0, 0], [0, 0, 0, 1]]))
+    assert grid_of(whole, grid).rows == (0, 255)
+    voxels[:, 180:] = 1
+    dark = Scan(voxels, whole.affine)
+    assert grid_of(dark, grid).rows == (0, 179)

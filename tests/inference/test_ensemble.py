@@ -100,6 +100,10 @@ def test_calibrations_are_joined_only_where_every_member_has_one():
     assert both.ranges == {"snr": (8, 50)}
     assert (both.thresholds.level_pass, both.thresholds.dice_pass) == (0.9, 0.85)
     assert joint([a, None]) is None
+    same = joint([replace(a, ranges={"snr": (8, 8)}), replace(a, ranges={"snr": (5, 8)})])
+    assert same.ranges == {"snr": (8, 8)}
+    apart = joint([replace(a, ranges={"snr": (5, 10)}), replace(a, ranges={"snr": (20, 50)})])
+    assert apart.ranges == {"snr": (15, 15)}  # the limit stays
     assert joint([]) is None
 
 

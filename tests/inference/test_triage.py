@@ -90,6 +90,30 @@ def test_what_only_describes_a_scan_is_no_doubt():
     assert judge(straight(flags=flags), outlines(straight()), GOOD, KNOWN).verdict == "pass"
 
 
+def test_what_has_to_be_measurable_and_is_not_is_a_doubt():
+    two = {"bodies": 4.0, "tilt_deg": 2.0}
+    found = judge(straight(), outlines(straight()), two, KNOWN)
+    assert (found.verdict, found.reasons) == (
+        "review",
+        ("could not be measured: the distance of vertebrae",),
+    )
+
+
+def test_nothing_passes_by_a_calibration_of_other_steps():
+    found = judge(straight(), outlines(straight()), GOOD, KNOWN, off=("sequence", "join"))
+    assert found.verdict == "review"
+    assert found.reasons[0].startswith("steps of post-processing are off (sequence, join)")
+
+
+def test_every_limit_of_the_model_that_ships_can_be_passed():
+    known = load_model().calibration
+    least = {"bodies": 2.0, "snr": 3.0, "width_mm": 4.0, "column_share": 0.02, "height_mm": 60.0}
+    for name, value in least.items():
+        assert outside({name: value}, known.ranges, known.thresholds.range_margin), name
+    for name, (low, _) in known.ranges.items():  # and what the model knows is within all of them
+        assert not outside({name: low}, known.ranges, known.thresholds.range_margin), name
+
+
 def test_far_outside_what_is_known_fails_and_the_gravest_reason_comes_first():
     strange = {**GOOD, "pitch_mm": 18.0, "bodies": 10.0}
     found = judge(straight(), outlines(straight()), strange, KNOWN)
@@ -123,6 +147,8 @@ def test_margins_are_shares_of_the_width_and_one_sided_measures_have_one_side():
 
     assert [off("pitch_mm", v) for v in (8.9, 9.1, 15, 20.9, 21.1)] == [True, False, False, False, True]
     assert [off("snr", v) for v in (8.0, 1000.0)] == [True, False]
+    wide = {"snr": (10.0, 400.0)}
+    assert [bool(outside({"snr": v}, wide, 0.25)) for v in (7.4, 7.6)] == [True, False]
     assert [off("entropy", v) for v in (0.0, 22.0)] == [False, True]
     assert not outside({"pitch_mm": 99.0}, {}, 0.1)  # nothing is known of it
     narrow = outside({"slice_mm": 2.0}, {"slice_mm": (1.8, 1.8)}, 0.1)  # a width of 0.18 is taken

@@ -66,7 +66,7 @@ def name_column(
     levels: dict[str, float] = {}
     for e in elements:
         if e.id in (*ROW["body"], *ROW["disc"]):
-            levels[e.name] = max(e.confidence, levels.get(e.name, 0.0))
+            levels[e.name] = min(e.confidence, levels.get(e.name, 1.0))
     kept = tuple(e for e in elements if e.id)
     flags = naming_flags(instances, ids, found, field)
     return Naming(kept, found.shifts, levels, flags), ids
@@ -118,7 +118,8 @@ def name_voxels(
         options: switches.
 
     Returns:
-        The naming, and the id of each voxel, [v] uint8: 0 where it is no part of the column.
+        The naming, and the id of each voxel, [v] uint8: 0 where it is no part of the column. Where a sacrum
+        was dropped nothing is called sacrum; one that is too small to count from stays.
     """
     options = options or NamingOptions()
     instances = find_instances(voxels, grid, options)
@@ -127,7 +128,8 @@ def name_voxels(
         instances, to_world, model=model, options=options, field=field, not_trained=not_trained
     )
     of_voxel = np.zeros(len(voxels.at), np.uint8)
-    of_voxel[voxels.kind == KINDS.index("sacrum")] = SACRUM
+    if all(identity for one, identity in zip(instances, ids, strict=True) if one.kind == "sacrum"):
+        of_voxel[voxels.kind == KINDS.index("sacrum")] = SACRUM
     for one, identity in zip(instances, ids, strict=True):
         if one.kind != "sacrum":
             of_voxel[one.voxels] = identity

@@ -64,7 +64,7 @@ def naming_flags(
     if found is None:
         return (Flag("empty", (), "no vertebra and no disc was found"),)
     return (
-        *_sacrum(instances, field),
+        *_sacrum(instances, ids, field),
         *_bottom(instances, ids, field),
         *_competing(found),
         *_upside_down(instances, found),
@@ -77,8 +77,8 @@ def naming_flags(
     )
 
 
-def _sacrum(instances: Sequence[Instance], field: Field | None) -> Iterator[Flag]:
-    if not any(i.kind == "sacrum" for i in instances):
+def _sacrum(instances: Sequence[Instance], ids: Sequence[int], field: Field | None) -> Iterator[Flag]:
+    if not any(name and one.kind == "sacrum" for one, name in zip(instances, ids, strict=True)):
         why = "" if field is None or field.sacrum_known else " (the model was not trained to find it)"
         yield Flag(
             "sacrum", (TABLE.column[0],), f"the sacrum was not seen{why}: levels are not counted from it"

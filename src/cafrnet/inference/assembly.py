@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..anatomy.instances import Grid
-from ..anatomy.kinds import BODY, DISC, Voxels, by_kind, voxels_of
+from ..anatomy.kinds import BODY, DISC, SACRUM, Voxels, by_kind, voxels_of
 from ..anatomy.name import name_voxels
 from ..anatomy.naming import Naming
 from ..preprocessing import ModelGrid
 from ..scan import Scan
 from .assemble import DROPPED, native_labels, native_names
 from .model import Model
+from .picture import picture_rows
 
 #: Volumes in a single slice are counted as if it were so thick: that of a clinical scan.
 SINGLE_SLICE_MM = 4.0
@@ -64,6 +65,7 @@ class Assembly:
         if self._options.kinds:
             at, kind = self._voxels.at, self._voxels.kind
             value = np.where(self._ids, self._ids, DROPPED)
+            no_sacrum = not self._ids[self._voxels.kind == SACRUM].all()  # it was dropped
             ends = np.searchsorted(at[:, 0], np.arange(len(self._native) + 1))
             for s, native in enumerate(self._native):
                 own = slice(ends[s], ends[s + 1])
@@ -71,6 +73,8 @@ class Assembly:
                 for layer, which in zip(named, (BODY, DISC), strict=True):
                     here = kind[own] == which
                     layer[at[own, 1][here], at[own, 2][here]] = value[own][here]
+                if no_sacrum:
+                    native[native == SACRUM] = 0
                 native[:] = native_names(native, named, self._grid)
         return np.ascontiguousarray(self._scan.frame.to_array(self._native))
 
@@ -101,7 +105,6 @@ def model_to_world(scan: Scan, grid: ModelGrid) -> np.ndarray:
 
 def _filled_rows(scan: Scan, grid: ModelGrid) -> tuple[int, int]:
     """Return the first and the last row of the model grid that hold picture."""
-    sagittal = scan.frame.to_sagittal(scan.voxels)
-    filled = np.flatnonzero((sagittal > sagittal.min()).any(axis=(0, 2)))
-    first, last = ((filled[[0, -1]] + 0.5 - grid.top) / grid.scale[0] - 0.5).tolist()
+    filled = np.array(picture_rows(scan.frame.to_sagittal(scan.voxels)))
+    first, last = ((filled + 0.5 - grid.top) / grid.scale[0] - 0.5).tolist()
     return max(0, round(first)), min(grid.size - 1, round(last))

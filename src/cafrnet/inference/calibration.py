@@ -102,7 +102,8 @@ def joint(calibrations: Sequence[Calibration | None]) -> Calibration | None:
     """Return the calibration of several models that answer together; None unless each of them has one.
 
     Temperatures, offsets and Dice lines are averaged; of ranges the narrower part is kept and of thresholds
-    the stricter, so that nothing passes together that one of them alone would not let pass for its look.
+    the stricter, so that nothing passes together that one of them alone would not let pass for its look. Of
+    ranges that don't meet only their middle is left, which next to nothing keeps to.
     """
     known = [c for c in calibrations if c is not None]
     if not known or len(known) < len(calibrations):
@@ -112,9 +113,7 @@ def joint(calibrations: Sequence[Calibration | None]) -> Calibration | None:
         return float(sum(getattr(c, name) for c in known) / len(known))
 
     shared = set.intersection(*(set(c.ranges) for c in known))
-    ranges = {
-        k: (max(c.ranges[k][0] for c in known), min(c.ranges[k][1] for c in known)) for k in sorted(shared)
-    }
+    ranges = {k: _narrower([c.ranges[k] for c in known]) for k in sorted(shared)}
     lines = [c.thresholds for c in known]
     strict = Thresholds(
         level_pass=max(t.level_pass for t in lines),
@@ -129,7 +128,7 @@ def joint(calibrations: Sequence[Calibration | None]) -> Calibration | None:
         mean("kind_temperature"),
         mean("dice_slope"),
         mean("dice_offset"),
-        {k: (low, high) for k, (low, high) in ranges.items() if low < high},
+        ranges,
         strict,
         {"members": [dict(c.fitted_on) for c in known]},
         {
@@ -137,6 +136,11 @@ def joint(calibrations: Sequence[Calibration | None]) -> Calibration | None:
             for kind in sorted({kind for c in known for kind in c.offsets})
         },
     )
+
+
+def _narrower(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    low, high = max(r[0] for r in ranges), min(r[1] for r in ranges)
+    return (low, high) if low <= high else ((low + high) / 2, (low + high) / 2)
 
 
 def _table(raw: object, cls: type, source: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Measure:
     Attributes:
         says: sentence with ``{value}`` and ``{usual}``.
         low, high: whether a value below, or above, the usual range counts against the scan.
+        noun: of what has to be measurable in any scan that passes; empty for what may be absent.
         digits: after the point.
         grave: whether it can show, alone, that this is no spine that the model knows; what describes only how
             the scan was made never does.
@@ -41,23 +42,32 @@ class Measure:
     high: bool = True
     digits: int = 0
     grave: bool = False
+    noun: str = ""
 
 
 #: Every measure, in the order in which reasons are given.
 MEASURES = {
     "bodies": Measure("{value} vertebral bodies were found, {usual} is usual", grave=True),
     "pitch_mm": Measure(
-        "vertebrae follow each other every {value} mm, {usual} mm is usual", digits=1, grave=True
+        "vertebrae follow each other every {value} mm, {usual} mm is usual",
+        digits=1,
+        grave=True,
+        noun="the distance of vertebrae",
     ),
     "pitch_spread": Measure(
         "the distances of vertebrae vary by {value} of their median, {usual} is usual", low=False, digits=2
     ),
-    "body_height_mm": Measure("bodies are {value} mm high, {usual} mm is usual", digits=1, grave=True),
+    "body_height_mm": Measure(
+        "bodies are {value} mm high, {usual} mm is usual", digits=1, grave=True, noun="the height of bodies"
+    ),
     "disc_share": Measure(
         "discs have {value} of the height of bodies, {usual} is usual", high=True, digits=2
     ),
     "tilt_deg": Measure(
-        "the column leans {value} degrees from upright, {usual} is usual", low=False, grave=True
+        "the column leans {value} degrees from upright, {usual} is usual",
+        low=False,
+        grave=True,
+        noun="the lean of the column",
     ),
     "turn_deg": Measure(
         "the column turns by up to {value} degrees from one vertebra to the next, {usual} is usual", low=False
@@ -70,6 +80,7 @@ MEASURES = {
         "the spinal canal lies {value} mm behind the middle of the bodies, {usual} mm is usual",
         digits=1,
         grave=True,
+        noun="the place of the spinal canal",
     ),
     "order": Measure(
         "what the network saw rises by {value} levels per level upwards, {usual} is usual",
@@ -196,7 +207,11 @@ def signal_to_noise(slices: np.ndarray) -> float | None:
 def outside(
     found: Mapping[str, float], ranges: Mapping[str, tuple[float, float]], margin: float
 ) -> list[tuple[str, float, bool]]:
-    """Return (sentence, how many widths outside, whether grave) of each measure beyond range and margin."""
+    """Return (sentence, how many widths outside, whether grave) of each measure beyond range and margin.
+
+    Below a range a width is at most its lower end: one that spans decades, or starts near 0, would never be
+    left.
+    """
     reasons = []
     for name, about in MEASURES.items():
         if name not in found or name not in ranges:
@@ -204,13 +219,19 @@ def outside(
         low, high = ranges[name]
         width = max(high - low, LEAST_WIDTH * abs(high), 1e-6)
         off = max(
-            (low - found[name]) / width if about.low else 0.0,
+            (low - found[name]) / (min(width, low) if low > 0 else width) if about.low else 0.0,
             (found[name] - high) / width if about.high else 0,
         )
         if off > margin:
             value, usual = f"{found[name]:.{about.digits}f}", _usual(low, high, about)
             reasons.append((about.says.format(value=value, usual=usual), off, about.grave))
     return reasons
+
+
+def unmeasured(found: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Return a sentence on what has to be known of every scan and could not be measured, or none."""
+    nouns = [m.noun for name, m in MEASURES.items() if m.noun and name in ranges and name not in found]
+    return [f"could not be measured: {', '.join(nouns)}"] if nouns else []
 
 
 def _usual(low: float, high: float, about: Measure) -> str:

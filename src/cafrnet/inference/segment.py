@@ -99,7 +99,8 @@ def segment_scan(scan: Scan, model: Model) -> Segmentation:
     triage = UNNAMED
     if naming is not None:
         measures = measure(naming, watch, scan, ready.grid)
-        triage = judge(naming, outline_dice(naming, watch), measures, model.calibration)
+        outlines = outline_dice(naming, watch)
+        triage = judge(naming, outlines, measures, model.calibration, model.postprocessing.off)
     clock.lap("triage")
     return Segmentation(labels, scan, clock.seconds, naming, triage)
 

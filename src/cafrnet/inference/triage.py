@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from ..anatomy import Naming
 from ..labels import TABLE
 from .calibration import Calibration, Thresholds
-from .plausibility import outside
+from .plausibility import outside, unmeasured
 from .watch import Watch
 
 #: Flags that describe a scan without casting doubt on its names.
@@ -68,6 +68,7 @@ def judge(
     outlines: Mapping[str, float],
     measures: Mapping[str, float],
     calibration: Calibration | None,
+    off: Sequence[str] = (),
 ) -> Triage:
     """Judge one scan.
 
@@ -76,6 +77,7 @@ def judge(
         outlines: from :func:`outline_dice`.
         measures: from :func:`.plausibility.measure`.
         calibration: of the model; without one nothing passes.
+        off: steps of post-processing that were not taken; calibration is of all of them, so nothing passes.
     """
     known = calibration or Calibration()
     lines = known.thresholds
@@ -90,9 +92,11 @@ def judge(
     strange = sorted(outside(measures, known.ranges, lines.range_margin), key=lambda found: -found[1])
     graver = [why for why, off, grave in strange if grave and off > lines.range_fail]
     graver += _hopeless(expected, lines)
-    doubts = [why for why, *_ in strange]
+    doubts = [why for why, *_ in strange] + unmeasured(measures, known.ranges)
     doubts += [*_levels(naming, sure, lines), *_dice(expected, lines)]
     doubts += [flag.message for flag in naming.flags if flag.kind not in HARMLESS]
+    if off:
+        doubts.append(f"steps of post-processing are off ({', '.join(off)}): the calibration is not of this")
     if calibration is None:
         doubts.append("the model was never calibrated: how far it can be trusted is not known")
     verdict = "fail" if graver else "review" if doubts else "pass"
