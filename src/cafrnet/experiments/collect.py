@@ -37,7 +37,8 @@ def gather(
         runs = [r for job in expected if (r := _read(job, row, split, problems)) is not None]
         if runs:
             notes = tuple(dict.fromkeys(note for run in runs for note in run.notes))
-            found[row.name] = RowScores(row.name, row.label, tuple(runs), len(expected), notes)
+            outputs = jobs.recipes[row.name].num_classes
+            found[row.name] = RowScores(row.name, row.label, tuple(runs), len(expected), notes, outputs)
     return found
 
 

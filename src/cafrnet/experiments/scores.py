@@ -53,6 +53,7 @@ class RowScores:
         runs: finished ones.
         planned: how many runs there should be.
         notes: what a reader should know.
+        outputs: number of classes of the network; None where it is unknown.
     """
 
     name: str
@@ -60,6 +61,11 @@ class RowScores:
     runs: tuple[RunScores, ...]
     planned: int
     notes: tuple[str, ...] = field(default=())
+    outputs: int | None = None
+
+    def draws(self, identity: int) -> bool:
+        """Whether the network has an output for an id; not denied where its outputs are unknown."""
+        return self.outputs is None or identity < self.outputs
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from ..layout import RunFolder
 from ..rows import Row
 from ..scores import RowScores, RunScores, check_split, read_run
 from .bridge import ROW, Bridge
+from .raw import CLASSES
 from .record import FULL_EPOCHS
 
 #: Said below every table with this row.
@@ -76,7 +77,7 @@ def real_row(bridge: Bridge, folds: Sequence[int], clock: Clock, *, train: bool 
     if not runs:
         return RealRow(row, None, None, tuple(problems), tuple(missing))
     notes = tuple(dict.fromkeys([NOT_EQUAL, *(_plan(f) for f in fits), *(n for r in runs for n in r.notes)]))
-    scores = RowScores(ROW, row.label, tuple(runs), len(folds), notes)
+    scores = RowScores(ROW, row.label, tuple(runs), len(folds), notes, CLASSES)
     return RealRow(row, scores, _cost(fits[0]), tuple(problems), tuple(missing))
 
 
