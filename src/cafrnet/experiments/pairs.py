@@ -17,6 +17,7 @@ Key = TypeVar("Key")
 SEED = 0
 #: Rates that differ by less do so by rounding.
 ROUNDING = 1e-9
+OWN_TRAINING = "own training"
 NO_COMMON = "no common case"
 
 
@@ -45,7 +46,7 @@ def pair(reference: RowScores, other: RowScores, metric: str) -> Comparison:
 
     Seeds are averaged per case first; the cases that both rows have are the pairs. Where a training did not
     converge, the difference stands there without interval and p: it says more about the budget than about
-    the models.
+    the models. A row with a training of its own has the interval, but no p: two things differ there.
 
     Args:
         reference: first of the pair. other: second.
@@ -61,6 +62,8 @@ def pair(reference: RowScores, other: RowScores, metric: str) -> Comparison:
     if doubt:
         none = Interval(None, None, 0.95, doubt)
         return replace(found, interval=none, p=None, effect=None, reason=doubt)
+    if reference.own or other.own:
+        return replace(found, p=None, effect=None, reason=OWN_TRAINING)
     return found
 
 

@@ -54,6 +54,7 @@ class RowScores:
         planned: how many runs there should be.
         notes: what a reader should know.
         outputs: number of classes of the network; None where it is unknown.
+        own: what of its training is not the protocol's; such a row is tested against nothing.
     """
 
     name: str
@@ -62,6 +63,7 @@ class RowScores:
     planned: int
     notes: tuple[str, ...] = field(default=())
     outputs: int | None = None
+    own: tuple[str, ...] = ()
 
     def draws(self, identity: int) -> bool:
         """Whether the network has an output for an id; not denied where its outputs are unknown."""

@@ -67,6 +67,11 @@ def missing_notes(rows: Sequence[RowScores]) -> list[str]:
             notes.append(f"{row.label}: {left} runs are left out, their folds lack other seeds.")
         if row.doubt:
             notes.append(f"{row.label}: {row.doubt}; no p-value and no claim.")
+        if row.own:
+            notes.append(
+                f"{row.label}: own training ({', '.join(row.own)}), so no p-value, and no place in Holm's "
+                "correction of the others."
+            )
         notes += [f"{row.label}: {note}" for note in row.notes]
     counts = {len(row.cases) for row in rows if row.cases}
     if len(counts) > 1:
