@@ -89,11 +89,20 @@ def install(monkeypatch, training: Training) -> Training:
 
 
 def run_scores(
-    dsc: dict[str, float], *, fold=0, seed=0, converged=True, structures=(), **metrics
+    dsc: dict[str, float], *, fold=0, seed=0, converged=True, fit=None, structures=(), **metrics
 ) -> RunScores:
     """Return scores of one run: case -> DSC; other metrics as dictionaries over cases."""
     cases = {c: {"dsc": v, **{m: found.get(c) for m, found in metrics.items()}} for c, v in dsc.items()}
-    fit = {"converged": converged, "minutes": 1.0, "ms_per_step": 10.0, "gpu_mb": None, "process_mb": 100.0}
+    fit = {
+        "converged": converged,
+        "steps": 500,
+        "planned_steps": 500,
+        **(fit or {}),
+        "minutes": 1.0,
+        "ms_per_step": 10.0,
+        "gpu_mb": None,
+        "process_mb": 100.0,
+    }
     return RunScores(f"run{seed}", fold, seed, fit, cases, tuple(structures))
 
 

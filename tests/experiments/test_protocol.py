@@ -1,9 +1,8 @@
 import pytest
 
 from cafrnet.errors import UsageError
-from cafrnet.experiments.convergence import judge
 from cafrnet.experiments.factors import FACTORS, WEIGHTS
-from cafrnet.experiments.protocol import BUDGETS, budget
+from cafrnet.experiments.protocol import BUDGETS, budget, planned
 from cafrnet.experiments.rows import TABLE3, TABLE4, TWO_SIZES, table3
 from cafrnet.experiments.study import make_study, resolve
 from cafrnet.learning.recipes import load_recipe
@@ -42,29 +41,11 @@ def test_budgets_that_make_no_sense(wanted, message):
         budget(**wanted)
 
 
-def curve(*dice):
-    return [{"step": str(100 * (k + 1)), "val_dice": str(d)} for k, d in enumerate(dice)]
-
-
-def test_still_rising_by_more_than_a_point_over_the_last_tenth_is_not_converged():
-    flat, last = [0.70] * 18, (0.705, 0.709)
-    assert judge(curve(*flat, *last)).converged is True
-    found = judge(curve(*flat, 0.705, 0.711))
-    assert found.converged is False
-    assert found.rise == pytest.approx(0.011)
-    assert "1.1 points" in found.reason
-    assert [step for step, _ in found.curve] == [1800, 1900, 2000]
-
-
-def test_a_peak_that_came_before_counts():
-    """What the selection rule kept at nine tenths is what the end is held against."""
-    assert judge(curve(*[0.6] * 5, 0.8, *[0.6] * 12, 0.7, 0.75)).rise == 0
-
-
-def test_few_validations_tell_nothing():
-    found = judge([*curve(0.1, 0.5), {"step": "300", "val_dice": ""}])
-    assert found.converged is None
-    assert "2 validations are too few" in found.reason
+def test_captions_say_at_most_where_early_stopping_may_end_a_training():
+    assert planned(2000, "small", ()) == "2000"
+    assert planned(47500, "full", ("training.lr=1e-3", "training.patience_after=0.2")) == "at most 47500"
+    assert planned(47500, "full", ("patience=0",)) == "47500"
+    assert planned(2000, "small", ("training.patience=5",)) == "at most 2000"
 
 
 def test_tables_of_the_paper():

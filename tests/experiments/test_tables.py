@@ -214,19 +214,6 @@ def test_rows_without_the_reference_are_not_compared():
     assert table.rows[0]["difference"] == Nothing("cafr_net not run")
 
 
-def test_folds_that_lack_a_seed_are_left_out_and_named():
-    row = row_scores(
-        "a",
-        run_scores(even(0.5, CASES[:5]), fold=0, seed=0),
-        run_scores(even(0.7, CASES[:5]), fold=0, seed=1),
-        run_scores(even(0.9, CASES[5:]), fold=1, seed=0),
-    )
-    assert row.per_case("dsc") == pytest.approx(even(0.6, CASES[:5]))
-    assert row.folds == (0,)
-    table = comparison(TABLE3[:1], {"unet": row}, {}, CONTEXT, "here")
-    assert "1 runs are left out" in " ".join(table.notes)
-
-
 def test_claims_hold_fail_or_are_not_decided():
     scores = {
         "cafr_net": row_scores("cafr_net", run_scores(even(0.85))),

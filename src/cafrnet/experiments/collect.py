@@ -46,6 +46,7 @@ def gather(
                 notes,
                 outputs=jobs.recipes[row.name].num_classes,
                 own=own_training(row, jobs.recipes),
+                patience=jobs.recipes[row.name].training.patience,
             )
     return found
 

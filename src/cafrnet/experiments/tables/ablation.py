@@ -36,6 +36,7 @@ COLUMNS = (
     Column("ms_per_step", "ms per step", 1),
     Column("gpu_mb", "GPU MB", 0),
     Column("process_mb", "process MB", 0),
+    Column("steps", "steps done"),
     Column("converged", "converged at this schedule"),
 )
 #: In the order of ``TABLE4``: which of the two each row has.
@@ -94,7 +95,8 @@ def _scores(scores: RowScores) -> dict[str, Cell]:
         "cases": len(scores.cases),
         "levels_right": mean_of(scores, "levels_right"),
         "seed_sd": Nothing("one seed: unknown") if noise is None else noise,
-        "converged": scores.doubt or "yes",
+        "steps": scores.steps,
+        "converged": scores.ending,
         **{key: _of_fits(scores, key) for key in ("minutes", "ms_per_step", "gpu_mb", "process_mb")},
     }
 

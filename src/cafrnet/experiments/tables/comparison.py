@@ -37,6 +37,7 @@ COLUMNS = (
     Column("paper_p", "paper: p"),
     Column("effect", "rank-biserial", 2),
     Column("training", "training"),
+    Column("steps", "steps done"),
     Column("converged", "converged at this schedule"),
     Column("cases", "cases"),
     Column("dsc_interval", "DSC, 95 % interval"),
@@ -108,7 +109,8 @@ def _line(row: Row, scores: RowScores | None, cost: Cost | None, pair: Compariso
         "levels_right": mean_of(scores, "levels_right"),
         "missed": mean_of(scores, "missed_rate"),
         "cases": len(scores.cases),
-        "converged": scores.doubt or ("yes" if scores.fits else "not ours"),
+        "steps": scores.steps,
+        "converged": scores.ending,
         "training": _training(scores),
         "outputs": Nothing("unknown") if scores.outputs is None else scores.outputs,
     }
