@@ -76,7 +76,7 @@ class RowScores:
     def seeds(self) -> tuple[int, ...]:
         """Seeds whose runs are used: those that have all folds of the seed with the most.
 
-        A seed that lacks one of them is left out as a whole: averaged per case it would leave its folds alone.
+        A seed that lacks one of them is left out as a whole; averaged per case it would leave few folds.
         """
         of_seed: dict[int, set[int]] = defaultdict(set)
         for run in self.runs:

@@ -194,9 +194,9 @@ def region_pairs(
         if not _draws(scores[REFERENCE], region):
             continue
         found = against(scores[REFERENCE], [row for row in others if _draws(row, region)], metric)
-        for name, pair in found.items():
-            more = missed_more(scores[REFERENCE], scores[name])
-            line = {"method": label[name], "metric": metric, "pairs": pair.pairs, "missed": more}
+        for other, pair in found.items():
+            more = missed_more(scores[REFERENCE], scores[other])
+            line = {"method": label[other], "metric": metric, "pairs": pair.pairs, "missed": more}
             lines.append({**line, **pair_cells(pair)})
     caption = (
         f"{context.caption()} The full CAFR-Net minus the other row. error_rate: share of the band's "
