@@ -57,6 +57,28 @@ def test_tables_of_the_paper():
         load_recipe(row.recipe, row.changes)
 
 
+@pytest.mark.parametrize(
+    ("recipes", "message"),
+    [
+        (("mine/unet.yaml",), "recipe mine/unet.yaml would be called 'unet' like the row U-Net"),
+        (("mine/baseline.yml",), "like the row Baseline; rename the file"),
+        (("swin_unet_paper.yaml",), "like the row swin_unet at the paper's cost"),
+        (("a/new.yaml", "b/new.yaml"), "recipe b/new.yaml would be called 'new' like the recipe a/new.yaml"),
+    ],
+)
+def test_a_recipe_with_the_name_of_a_row_is_refused(recipes, message):
+    for sizes in ("published", "both"):
+        with pytest.raises(UsageError, match=message):
+            table3(sizes, recipes)
+    only = (*recipes, "cafr_net")
+    with pytest.raises(UsageError, match=message):
+        make_study(("table3",), budget("small"), None, only=only)
+
+
+def test_a_recipe_asked_for_twice_is_one_row():
+    assert [row.name for row in table3("published", ("demo", "demo"))][7:] == ["demo"]
+
+
 def test_factors_change_what_they_say():
     own = load_recipe("cafr_net")
     assert {n: getattr(own.loss, n) for n in WEIGHTS} == WEIGHTS

@@ -72,6 +72,19 @@ def test_markdown_and_latex_escape_and_say_how_many():
     assert r"$\pm$" in latex
 
 
+def test_a_p_value_is_never_printed_as_zero():
+    values = (2.6e-8, 0.0, 0.00009, 0.0001, 0.04166, 1)
+    for digits in (3, 4):  # a probe's CSV file becomes a table with three digits
+        columns = (Column("p", "p", digits), Column("p_holm", "p (Holm)", digits), Column("rise", "rise", 3))
+        rows = tuple({"p": value, "p_holm": value, "rise": value} for value in values)
+        table = Table("t", "T", "", columns, rows)
+        shown = ["<0.0001", "<0.0001", "<0.0001", "0.0001", "0.0417", "1.0000"]
+        assert [line[0] for line in table.texts()] == [line[1] for line in table.texts()] == shown
+        assert table.texts()[0][2] == "0.000"
+        assert to_csv(table).splitlines()[1] == "2.6e-08,2.6e-08,2.6e-08"
+    assert r"\textless{}0.0001" in to_latex(table)
+
+
 def test_spread_is_that_of_a_sample():
     assert spread([1.0, 3.0]) == Spread(2.0, 2**0.5, 2)
     assert spread([1.0]) == Spread(1.0, None, 1)
