@@ -198,6 +198,7 @@ def test_ablation_reads_differences_beside_seed_noise():
     assert baseline["reading"] == "larger than seed noise"
     assert lafr["reading"] == "smaller than seed noise"
     assert full["difference"] == "reference"
+    assert "shared the machine with the other jobs" in table.caption  # time and memory compare no networks
     one = ablation(TABLE4, four(0.90, 0.88, 0.80, 0.80), CONTEXT).rows[0]
     assert one["noise"] == Nothing("one seed: unknown")
 

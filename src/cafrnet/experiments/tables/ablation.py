@@ -73,9 +73,11 @@ def ablation(rows: Sequence[Row], scores: Mapping[str, RowScores], context: Cont
     caption = (
         f"{context.caption()} {PROTOCOL} Distances are over structures found, so they stand beside the "
         "rate of missed ones. All four rows see the same steps, views and batches. Training minutes are "
-        "those of the steps, a mean over runs; seed noise of a difference is s sqrt(2 / "
-        "seeds), s the standard deviation of a row's mean from seed to seed, pooled over the rows; memory "
-        "is the peak of a run. The paper's columns are printed as they stand there."
+        "those of the steps, a mean over runs; memory is the peak of a run. Both are of jobs that shared the "
+        "machine with the other jobs of their command (--jobs in the manifest), so they compare no networks "
+        "unless there was one job at a time. Seed noise of a difference is s sqrt(2 / seeds), s the standard "
+        "deviation of a row's mean from seed to seed, pooled over the rows. The paper's columns are printed "
+        "as they stand there."
     )
     return Table(
         "table4",
