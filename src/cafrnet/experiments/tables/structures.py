@@ -195,9 +195,8 @@ def region_pairs(
             continue
         found = against(scores[REFERENCE], [row for row in others if _draws(row, region)], metric)
         for other, pair in found.items():
-            more = missed_more(scores[REFERENCE], scores[other])
-            line = {"method": label[other], "metric": metric, "pairs": pair.pairs, "missed": more}
-            lines.append({**line, **pair_cells(pair)})
+            lines.append({"method": label[other], "metric": metric, "pairs": pair.pairs, **pair_cells(pair)})
+            lines[-1]["missed"] = missed_more(scores[REFERENCE], scores[other])
     caption = (
         f"{context.caption()} The full CAFR-Net minus the other row. error_rate: share of the band's "
         "voxels that are wrong; truth_to_pred_max_mm: largest distance from the truth's outline in the "
