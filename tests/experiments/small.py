@@ -88,12 +88,23 @@ def install(monkeypatch, training: Training) -> Training:
     return training
 
 
-def run_scores(dsc: dict[str, float], *, fold=0, seed=0, converged=True, **metrics) -> RunScores:
+def run_scores(
+    dsc: dict[str, float], *, fold=0, seed=0, converged=True, fit=None, structures=(), **metrics
+) -> RunScores:
     """Return scores of one run: case -> DSC; other metrics as dictionaries over cases."""
     cases = {c: {"dsc": v, **{m: found.get(c) for m, found in metrics.items()}} for c, v in dsc.items()}
-    fit = {"converged": converged, "minutes": 1.0, "ms_per_step": 10.0, "gpu_mb": None, "process_mb": 100.0}
-    return RunScores(f"run{seed}", fold, seed, fit, cases, ())
+    fit = {
+        "converged": converged,
+        "steps": 500,
+        "planned_steps": 500,
+        **(fit or {}),
+        "minutes": 1.0,
+        "ms_per_step": 10.0,
+        "gpu_mb": None,
+        "process_mb": 100.0,
+    }
+    return RunScores(f"run{seed}", fold, seed, fit, cases, tuple(structures))
 
 
-def row_scores(name: str, *runs: RunScores, planned: int | None = None) -> RowScores:
-    return RowScores(name, name, runs, planned or len(runs))
+def row_scores(name: str, *runs: RunScores, planned: int | None = None, **more) -> RowScores:
+    return RowScores(name, name, runs, planned or len(runs), **more)

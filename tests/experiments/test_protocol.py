@@ -1,9 +1,8 @@
 import pytest
 
 from cafrnet.errors import UsageError
-from cafrnet.experiments.convergence import judge
 from cafrnet.experiments.factors import FACTORS, WEIGHTS
-from cafrnet.experiments.protocol import BUDGETS, budget
+from cafrnet.experiments.protocol import BUDGETS, budget, planned
 from cafrnet.experiments.rows import TABLE3, TABLE4, TWO_SIZES, table3
 from cafrnet.experiments.study import make_study, resolve
 from cafrnet.learning.recipes import load_recipe
@@ -42,29 +41,11 @@ def test_budgets_that_make_no_sense(wanted, message):
         budget(**wanted)
 
 
-def curve(*dice):
-    return [{"step": str(100 * (k + 1)), "val_dice": str(d)} for k, d in enumerate(dice)]
-
-
-def test_still_rising_by_more_than_a_point_over_the_last_tenth_is_not_converged():
-    flat, last = [0.70] * 18, (0.705, 0.709)
-    assert judge(curve(*flat, *last)).converged is True
-    found = judge(curve(*flat, 0.705, 0.711))
-    assert found.converged is False
-    assert found.rise == pytest.approx(0.011)
-    assert "1.1 points" in found.reason
-    assert [step for step, _ in found.curve] == [1800, 1900, 2000]
-
-
-def test_a_peak_that_came_before_counts():
-    """What the selection rule kept at nine tenths is what the end is held against."""
-    assert judge(curve(*[0.6] * 5, 0.8, *[0.6] * 12, 0.7, 0.75)).rise == 0
-
-
-def test_few_validations_tell_nothing():
-    found = judge([*curve(0.1, 0.5), {"step": "300", "val_dice": ""}])
-    assert found.converged is None
-    assert "2 validations are too few" in found.reason
+def test_captions_say_at_most_where_early_stopping_may_end_a_training():
+    assert planned(2000, "small", ()) == "2000"
+    assert planned(47500, "full", ("training.lr=1e-3", "training.patience_after=0.2")) == "at most 47500"
+    assert planned(47500, "full", ("patience=0",)) == "47500"
+    assert planned(2000, "small", ("training.patience=5",)) == "at most 2000"
 
 
 def test_tables_of_the_paper():
@@ -74,6 +55,28 @@ def test_tables_of_the_paper():
     assert [r.name for r in table3("paper")][3:6] == [f"{n}_paper" for n in TWO_SIZES]
     for row in (*table3("both"), *TABLE4):
         load_recipe(row.recipe, row.changes)
+
+
+@pytest.mark.parametrize(
+    ("recipes", "message"),
+    [
+        (("mine/unet.yaml",), "recipe mine/unet.yaml would be called 'unet' like the row U-Net"),
+        (("mine/baseline.yml",), "like the row Baseline; rename the file"),
+        (("swin_unet_paper.yaml",), "like the row swin_unet at the paper's cost"),
+        (("a/new.yaml", "b/new.yaml"), "recipe b/new.yaml would be called 'new' like the recipe a/new.yaml"),
+    ],
+)
+def test_a_recipe_with_the_name_of_a_row_is_refused(recipes, message):
+    for sizes in ("published", "both"):
+        with pytest.raises(UsageError, match=message):
+            table3(sizes, recipes)
+    only = (*recipes, "cafr_net")
+    with pytest.raises(UsageError, match=message):
+        make_study(("table3",), budget("small"), None, only=only)
+
+
+def test_a_recipe_asked_for_twice_is_one_row():
+    assert [row.name for row in table3("published", ("demo", "demo"))][7:] == ["demo"]
 
 
 def test_factors_change_what_they_say():

@@ -314,7 +314,7 @@ def test_predictions_from_outside_are_scored_alike(spines, tmp_path, monkeypatch
     unet, _, other = table(tmp_path / "r", "table3")
     assert other["method"] == "nnunetv2 (from outside)"
     assert float(other["dsc"]) == pytest.approx(float(unet["dsc"]))
-    assert other["converged"] == "not ours"
+    assert other["converged"] == "not ours: convergence unknown"
 
     gone = sorted(outside.iterdir())[0]
     gone.rename(outside / "Case99_seg.nii.gz")

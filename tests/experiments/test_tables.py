@@ -72,6 +72,19 @@ def test_markdown_and_latex_escape_and_say_how_many():
     assert r"$\pm$" in latex
 
 
+def test_a_p_value_is_never_printed_as_zero():
+    values = (2.6e-8, 0.0, 0.00009, 0.0001, 0.04166, 1)
+    for digits in (3, 4):  # a probe's CSV file becomes a table with three digits
+        columns = (Column("p", "p", digits), Column("p_holm", "p (Holm)", digits), Column("rise", "rise", 3))
+        rows = tuple({"p": value, "p_holm": value, "rise": value} for value in values)
+        table = Table("t", "T", "", columns, rows)
+        shown = ["<0.0001", "<0.0001", "<0.0001", "0.0001", "0.0417", "1.0000"]
+        assert [line[0] for line in table.texts()] == [line[1] for line in table.texts()] == shown
+        assert table.texts()[0][2] == "0.000"
+        assert to_csv(table).splitlines()[1] == "2.6e-08,2.6e-08,2.6e-08"
+    assert r"\textless{}0.0001" in to_latex(table)
+
+
 def test_spread_is_that_of_a_sample():
     assert spread([1.0, 3.0]) == Spread(2.0, 2**0.5, 2)
     assert spread([1.0]) == Spread(1.0, None, 1)
@@ -185,6 +198,7 @@ def test_ablation_reads_differences_beside_seed_noise():
     assert baseline["reading"] == "larger than seed noise"
     assert lafr["reading"] == "smaller than seed noise"
     assert full["difference"] == "reference"
+    assert "shared the machine with the other jobs" in table.caption  # time and memory compare no networks
     one = ablation(TABLE4, four(0.90, 0.88, 0.80, 0.80), CONTEXT).rows[0]
     assert one["noise"] == Nothing("one seed: unknown")
 
@@ -212,19 +226,6 @@ def test_table_3_marks_what_is_not_there():
 def test_rows_without_the_reference_are_not_compared():
     table = comparison(TABLE3, {"unet": row_scores("unet", run_scores(even(0.8)))}, {}, CONTEXT, "here")
     assert table.rows[0]["difference"] == Nothing("cafr_net not run")
-
-
-def test_folds_that_lack_a_seed_are_left_out_and_named():
-    row = row_scores(
-        "a",
-        run_scores(even(0.5, CASES[:5]), fold=0, seed=0),
-        run_scores(even(0.7, CASES[:5]), fold=0, seed=1),
-        run_scores(even(0.9, CASES[5:]), fold=1, seed=0),
-    )
-    assert row.per_case("dsc") == pytest.approx(even(0.6, CASES[:5]))
-    assert row.folds == (0,)
-    table = comparison(TABLE3[:1], {"unet": row}, {}, CONTEXT, "here")
-    assert "1 runs are left out" in " ".join(table.notes)
 
 
 def test_claims_hold_fail_or_are_not_decided():

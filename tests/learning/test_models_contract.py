@@ -15,10 +15,13 @@ from torch import nn
 
 from cafrnet.cli.main import main
 from cafrnet.errors import UsageError
+from cafrnet.experiments.rows import TABLE4
 from cafrnet.learning.export.onnx import export_onnx
 from cafrnet.learning.layers import TransformerBlock
 from cafrnet.learning.models import REGISTRY, build_model, list_models
 from cafrnet.learning.models.cost import count_macs, count_parameters
+from cafrnet.learning.recipes import load_recipe
+from cafrnet.learning.training.module import network_for
 from cafrnet.learning.types import Output
 
 NAMES = list(REGISTRY)
@@ -55,6 +58,15 @@ SMALL = {
         "clr_channels": 16,
     },
 }
+#: Table 4: CAFR-Net without one of its parts or both.
+ABLATIONS = {
+    "baseline": {"lafr": False, "clr": False},
+    "lafr_only": {"clr": False},
+    "clr_only": {"lafr": False},
+}
+#: Everything that is trained, small: registered name and arguments.
+FORMS = {name: (name, args) for name, args in SMALL.items()}
+FORMS |= {name: ("cafr_net", {**SMALL["cafr_net"], **args}) for name, args in ABLATIONS.items()}
 #: Sizes that a network takes only if it is built for them.
 FIXED = {"unetr_pp"}
 SHAPE = (1, 1, 256, 256)
@@ -63,12 +75,15 @@ SHAPE = (1, 1, 256, 256)
 def full(name, **args):
     """The registered size, without weights."""
     with torch.device("meta"):
+        if name in ABLATIONS:
+            return build_model("cafr_net", args={**ABLATIONS[name], **args})
         return build_model(name, args=args)
 
 
-def small(name, **args):
+def small(name, **more):
     torch.manual_seed(0)
-    return build_model(name, num_classes=5, args={**SMALL[name], **args})
+    model, args = FORMS[name]
+    return build_model(model, num_classes=5, args={**args, **more})
 
 
 def test_the_seven_of_table_3_and_the_sizes_near_its_figures_are_registered():
@@ -78,10 +93,21 @@ def test_the_seven_of_table_3_and_the_sizes_near_its_figures_are_registered():
     assert set(SMALL) == published | ours
 
 
+def test_the_ablations_are_the_rows_of_table_4():
+    assert [row.name for row in TABLE4] == [*ABLATIONS, "cafr_net"]
+    parts = []
+    for row in TABLE4:
+        with torch.device("meta"):
+            trained = network_for(load_recipe(row.recipe, row.changes))
+        parts.append(frozenset(trained.state_dict()))
+        assert parts[-1] == frozenset(full(row.name).state_dict())
+    assert len(set(parts)) == 4
+
+
 # -- shapes ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *ABLATIONS])
 def test_full_size_shapes_at_256_and_another_size(name):
     for edge in (256, 320):
         model = full(name, **({"size": edge} if name.removesuffix("_paper") in FIXED else {})).eval()
@@ -91,10 +117,11 @@ def test_full_size_shapes_at_256_and_another_size(name):
         assert output.embeddings == {}
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", FORMS)
 def test_small_forms_take_other_sizes_channels_and_classes(name):
     size = {"size": 96} if name in FIXED else {}
-    model = build_model(name, in_channels=2, num_classes=3, args={**SMALL[name], **size}).eval()
+    model, args = FORMS[name]
+    model = build_model(model, in_channels=2, num_classes=3, args={**args, **size}).eval()
     with torch.no_grad():
         logits = model(torch.rand(1, 2, 96, 96)).logits
     assert logits.shape == (1, 3, 96, 96)
@@ -103,7 +130,7 @@ def test_small_forms_take_other_sizes_channels_and_classes(name):
 
 
 def test_images_that_are_not_square():
-    for name in set(SMALL) - FIXED:
+    for name in set(FORMS) - FIXED:
         with torch.no_grad():
             assert small(name).eval()(torch.rand(1, 1, 64, 96)).logits.shape == (1, 5, 64, 96)
 
@@ -149,7 +176,7 @@ def without_gradient(model, image):
     return [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", FORMS)
 def test_every_parameter_gets_a_gradient(name):
     assert without_gradient(small(name), torch.rand(2, 1, 64, 64)) == []
 
@@ -161,7 +188,7 @@ def test_every_parameter_of_the_full_size_gets_a_gradient(name):
     assert without_gradient(build_model(name), torch.rand(2, 1, 256, 256)) == []
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", FORMS)
 def test_same_seed_same_network_and_same_training_step(name):
     image, results = torch.rand(2, 1, 64, 64), []
     for _ in range(2):
@@ -172,7 +199,7 @@ def test_same_seed_same_network_and_same_training_step(name):
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", FORMS)
 def test_inference_is_the_same_twice_and_slice_by_slice(name):
     model, images = small(name).eval(), torch.rand(3, 1, 64, 64)
     with torch.no_grad():
@@ -197,9 +224,10 @@ def export_and_compare(model, size, path):
 
 
 LONG = {"swin_unet", "unetr_pp"}  # torch.export needs about ten seconds for them, whatever their size
+LONG |= {"lafr_only", "clr_only"}  # in inference the networks of the full model and of the baseline
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in SMALL])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in FORMS])
 def test_export_agrees(name, tmp_path):
     export_and_compare(small(name), 64, tmp_path / "model.onnx")
 
@@ -266,12 +294,12 @@ PRODUCTS = {
     "swin_unet_paper": SWIN,
     "unetr_pp": unetr_pp_by_hand((32, 64, 128, 256), 3),
     "unetr_pp_paper": unetr_pp_by_hand((64, 128, 256, 512), 2),
-    "cafr_net": 3 * attention(256, 256, 768),
+    **dict.fromkeys(("cafr_net", *ABLATIONS), 3 * attention(256, 256, 768)),
     "cafr_net_plus": 6 * attention(256, 256, 256),
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *ABLATIONS])
 def test_cost_equals_a_hand_count(name):
     model = full(name)
     assert count_macs(model, SHAPE) == layers_by_hand(model) + PRODUCTS[name]

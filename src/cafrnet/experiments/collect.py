@@ -11,6 +11,7 @@ from ..evaluation import evaluate
 from ..files import write_json
 from .job import Job, Plan
 from .layout import Folder, read_json
+from .own_training import own_training
 from .rows import Row
 from .score import make_thresholds
 from .scores import RowScores, RunScores, check_split, read_run, read_scores
@@ -37,7 +38,16 @@ def gather(
         runs = [r for job in expected if (r := _read(job, row, split, problems)) is not None]
         if runs:
             notes = tuple(dict.fromkeys(note for run in runs for note in run.notes))
-            found[row.name] = RowScores(row.name, row.label, tuple(runs), len(expected), notes)
+            found[row.name] = RowScores(
+                row.name,
+                row.label,
+                tuple(runs),
+                len(expected),
+                notes,
+                outputs=jobs.recipes[row.name].num_classes,
+                own=own_training(row, jobs.recipes),
+                patience=jobs.recipes[row.name].training.patience,
+            )
     return found
 
 

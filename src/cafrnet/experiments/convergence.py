@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,10 @@ from typing import Any
 STILL_RISING = 0.01
 #: With fewer validations than this, a tenth of the budget can't be judged.
 FEWEST_VALIDATIONS = 10
+#: Early stopping that waited for fewer epochs than this without a better validation Dice says nothing.
+PATIENCE = 10
+UNKNOWN = "convergence unknown"
+NOT_OURS = f"not ours: {UNKNOWN}"
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Convergence:
 
     Attributes:
         converged: False where it still rose; None where that can't be told.
-        rise: gain of the best validation Dice over the last tenth of the steps, 0 to 1; None where unknown.
+        rise: gain of the validation Dice over the last tenth of the steps, 0 to 1; None where unknown.
         curve: (step, validation Dice) of the last tenth, and the last one before it.
         reason: why it is not converged or not known; empty where it is.
     """
@@ -32,8 +36,12 @@ class Convergence:
 def judge(journal: Sequence[Mapping[str, Any]]) -> Convergence:
     """Judge a training by its journal.
 
-    The rise is the best validation Dice of all minus the best until nine tenths of the steps were done: the
-    same weights that the selection rule would have kept then and keeps now.
+    The rise over the last tenth of the steps is the larger of two: of the best validation Dice so far, which
+    is what the selection rule keeps, and of the Dice itself, from the last validation before to the end. The
+    first misses a curve that climbs back to an early peak, the second one that peaks within the tenth.
+
+    It says nothing about a training that was stopped early, whose last tenth is not that of its budget: see
+    :func:`doubt`.
 
     Args:
         journal: rows with ``step`` and ``val_dice``; epochs without a validation have no ``val_dice``.
@@ -45,9 +53,52 @@ def judge(journal: Sequence[Mapping[str, Any]]) -> Convergence:
     end = max(step for step, _ in curve)
     before = [(step, dice) for step, dice in curve if step <= 0.9 * end]
     last = [(step, dice) for step, dice in curve if step > 0.9 * end]
-    rise = max(0.0, max(dice for _, dice in last) - max(dice for _, dice in before))
+    of_best = max(dice for _, dice in last) - max(dice for _, dice in before)
+    rise = round(max(0.0, of_best, last[-1][1] - before[-1][1]), 6)  # 0.71 - 0.7 is more than 0.01 in floats
     shown = (before[-1], *last)
     if rise > STILL_RISING:
         reason = f"not converged: validation Dice rose by {100 * rise:.1f} points over the last tenth"
-        return Convergence(False, round(rise, 6), shown, reason)
-    return Convergence(True, round(rise, 6), shown)
+        return Convergence(False, rise, shown, reason)
+    return Convergence(True, rise, shown)
+
+
+def doubt(fits: Sequence[Mapping[str, Any]], patience: int | None = None) -> str:
+    """Say why nothing can be claimed from some trainings; empty if something can.
+
+    A training that early stopping ended is not judged by its last tenth, which would be flat by construction.
+    That its Dice didn't rise for ``PATIENCE`` epochs is an end of its own, named by :func:`ending`.
+
+    Args:
+        fits: what ``fit.json`` says, of each run; none for predictions from outside.
+        patience: of early stopping, in epochs; None where it is unknown.
+    """
+    if not fits:
+        return NOT_OURS
+    if own := [str(fit["doubt"]) for fit in fits if fit.get("doubt")]:
+        return own[0]
+    early = [fit for fit in fits if stopped(fit)]
+    if early and (patience or 0) < PATIENCE:
+        return f"{ending(fits)}, before {PATIENCE} epochs without a rise"
+    if rising := [fit for fit in fits if fit["converged"] is False and not stopped(fit)]:
+        return f"not converged ({len(rising)} of {len(fits)} runs)"
+    return UNKNOWN if any(fit["converged"] is None for fit in fits) else ""
+
+
+def ending(fits: Sequence[Mapping[str, Any]]) -> str:
+    """Say how trainings without a doubt ended: "yes", converged, or stopped early at which step."""
+    early = [fit for fit in fits if stopped(fit)]
+    if not early:
+        return "yes"
+    some = "" if len(early) == len(fits) else f" ({len(early)} of {len(fits)} runs)"
+    return f"stopped early{some} at step {span(f['steps'] for f in early)} of {early[0]['planned_steps']}"
+
+
+def stopped(fit: Mapping[str, Any]) -> bool:
+    """Whether a training ended before its planned steps were done."""
+    return bool(fit.get("steps", 0) < fit.get("planned_steps", 0))
+
+
+def span(steps: Iterable[int]) -> str:
+    """Return ``"500"``, or ``"400 to 500"`` where runs differ."""
+    each = sorted({*steps})
+    return str(each[0]) if len(each) == 1 else f"{each[0]} to {each[-1]}"

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import write_text
 from .layout import Folder
+from .protocol import planned
 from .tables.table import Nothing, Table
 
 _KINDS = {".png": "image/png", ".svg": "image/svg+xml"}
@@ -52,11 +53,13 @@ def write_page(folder: Folder, written: Written, manifest: Mapping[str, Any], pa
     text = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     page = Environment(autoescape=True, trim_blocks=True).from_string(text)
     data, what = manifest["data"], ", ".join(manifest["what"])
+    spent = manifest["budget"]
+    steps = planned(spent["steps"], spent["name"], manifest["identity"]["changes"])
     write_text(
         folder.index,
         page.render(
             title=f"Reproduction on {data['name']}",
-            about=f"{what}; budget '{manifest['budget']['name']}', {manifest['budget']['steps']} steps, "
+            about=f"{what}; budget '{spent['name']}', {steps} steps, "
             f"{data['cases']} cases, cafrnet {manifest['cafrnet']}.",
             partial=f"Partial: {partial}." if partial else "",
             problems=written.problems,

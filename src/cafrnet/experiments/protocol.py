@@ -8,12 +8,15 @@ by :func:`cafrnet.evaluate` on the native grid. A row is what a recipe says beyo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import UsageError, nearest
 
 #: Folds of every reproduction: fold k is tested, the next one validates, the others train.
 FOLDS = 5
+#: Key of a recipe, which may be shortened to it.
+PATIENCE = "patience"
 #: Steps of an epoch on any data (design).
 STEPS_PER_EPOCH = 95
 
@@ -109,6 +112,19 @@ def budget(
             raise UsageError(f"seeds {seeds} came; numbers from 0, each once, were expected")
         found = replace(found, seeds=seeds)
     return found
+
+
+def planned(steps: int, name: str, changes: Sequence[str]) -> str:
+    """Return steps as captions have them: "at most", where early stopping may end a training before.
+
+    Args:
+        steps: of each training.
+        name: of the budget, whose patience holds unless a change says otherwise.
+        changes: words that change all rows alike.
+    """
+    patience = [BUDGETS[name].patience]
+    patience += [int(w.partition("=")[2]) for w in changes if w.partition("=")[0].endswith(PATIENCE)]
+    return f"at most {steps}" if patience[-1] else str(steps)
 
 
 def wrong_folds(folds: tuple[int, ...]) -> bool:

@@ -87,7 +87,7 @@ def table3(sizes: str = "published", extra: tuple[str, ...] = ()) -> list[Row]:
         extra: further recipes, shipped ones or YAML files; each becomes a row.
 
     Raises:
-        UsageError: other sizes, or a recipe that has the name of a row.
+        UsageError: other sizes, or a recipe that has the name of a row or of another recipe.
     """
     if sizes not in ("published", "paper", "both"):
         raise UsageError(f"sizes {sizes!r} came{nearest(sizes, ('published', 'paper', 'both'))}")
@@ -98,8 +98,14 @@ def table3(sizes: str = "published", extra: tuple[str, ...] = ()) -> list[Row]:
             rows.append(row)
         else:
             rows += {"published": [row], "paper": [small], "both": [row, small]}[sizes]
-    for recipe in extra:
+    taken = {row.name: f"row {row.label}" for row in (*TABLE3, *TABLE4)}
+    taken |= {f"{name}_paper": f"row {name} at the paper's cost" for name in TWO_SIZES}
+    for recipe in dict.fromkeys(extra):
         name = recipe.rpartition("/")[2].rpartition("\\")[2].removesuffix(".yaml").removesuffix(".yml")
-        if name not in [row.name for row in rows]:
-            rows.append(Row(name, name, recipe))
+        if name in taken:
+            raise UsageError(
+                f"recipe {recipe} would be called {name!r} like the {taken[name]}; rename the file"
+            )
+        taken[name] = f"recipe {recipe}"
+        rows.append(Row(name, name, recipe))
     return rows

@@ -15,6 +15,7 @@ import numpy as np
 from ..datasets import Split
 from ..errors import InputError
 from ..evaluation.sets import HEADLINE
+from .convergence import doubt, ending, span
 from .layout import RunFolder, read_json
 
 #: What the paper calls "low-contrast structures such as the sacrum and lower lumbar vertebrae" (Sect. 4.3).
@@ -53,6 +54,9 @@ class RowScores:
         runs: finished ones.
         planned: how many runs there should be.
         notes: what a reader should know.
+        outputs: number of classes of the network; None where it is unknown.
+        own: what of its training is not the protocol's; such a row is tested against nothing.
+        patience: of early stopping, in epochs; None where it is unknown.
     """
 
     name: str
@@ -60,19 +64,34 @@ class RowScores:
     runs: tuple[RunScores, ...]
     planned: int
     notes: tuple[str, ...] = field(default=())
+    outputs: int | None = None
+    own: tuple[str, ...] = ()
+    patience: int | None = None
+
+    def draws(self, identity: int) -> bool:
+        """Whether the network has an output for an id; not denied where its outputs are unknown."""
+        return self.outputs is None or identity < self.outputs
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds with a finished run."""
-        return tuple(sorted({run.seed for run in self.runs}))
+        """Seeds whose runs are used: those that have all folds of the seed with the most.
+
+        A seed that lacks one of them is left out as a whole; averaged per case it would leave few folds.
+        """
+        of_seed: dict[int, set[int]] = defaultdict(set)
+        for run in self.runs:
+            of_seed[run.seed].add(run.fold)
+
+        def rank(seed: int) -> tuple[int, int, int]:
+            return len(of_seed[seed]), sum(of_seed[seed] <= other for other in of_seed.values()), -seed
+
+        most = of_seed[max(of_seed, key=rank)] if of_seed else set()
+        return tuple(seed for seed in sorted(of_seed) if of_seed[seed] == most)
 
     @cached_property
     def used(self) -> tuple[RunScores, ...]:
-        """The runs of folds that all these seeds have: only those can be averaged per case."""
-        of_fold = defaultdict(set)
-        for run in self.runs:
-            of_fold[run.fold].add(run.seed)
-        return tuple(run for run in self.runs if of_fold[run.fold] == set(self.seeds))
+        """The runs of these seeds: each has the same folds, so they can be averaged per case."""
+        return tuple(run for run in self.runs if run.seed in self.seeds)
 
     @cached_property
     def folds(self) -> tuple[int, ...]:
@@ -117,15 +136,17 @@ class RowScores:
     @property
     def doubt(self) -> str:
         """Why no claim can be made about this row; empty if one can."""
-        unsure = [fit for fit in self.fits if fit["converged"] is not True]
-        if not unsure:
-            return ""
-        if own := [str(fit["doubt"]) for fit in unsure if fit.get("doubt")]:
-            return own[0]
-        rising = [fit for fit in unsure if fit["converged"] is False]
-        if rising:
-            return f"not converged ({len(rising)} of {len(self.fits)} runs)"
-        return "convergence unknown"
+        return doubt(self.fits, self.patience)
+
+    @property
+    def ending(self) -> str:
+        """How the trainings ended: the doubt, "yes" for converged, or where they were stopped."""
+        return self.doubt or ending(self.fits)
+
+    @property
+    def steps(self) -> str:
+        """Steps that were done, "400 to 500" where runs differ; empty where nothing is known."""
+        return span(fit["steps"] for fit in self.fits) if self.fits else ""
 
 
 def read_run(run: RunFolder) -> RunScores:

@@ -13,6 +13,7 @@ from ..layout import RunFolder
 from ..rows import Row
 from ..scores import RowScores, RunScores, check_split, read_run
 from .bridge import ROW, Bridge
+from .raw import CLASSES
 from .record import FULL_EPOCHS
 
 #: Said below every table with this row.
@@ -21,6 +22,8 @@ NOT_EQUAL = (
     "optimiser, number of steps, last weights and mirrored predictions; the same cases, classes 0-19 and "
     "evaluator"
 )
+#: What of its training is its own, which is why there is no p-value.
+OWN = ("plan", "patches", "augmentation", "optimiser", "steps", "last weights")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def real_row(bridge: Bridge, folds: Sequence[int], clock: Clock, *, train: bool 
     if not runs:
         return RealRow(row, None, None, tuple(problems), tuple(missing))
     notes = tuple(dict.fromkeys([NOT_EQUAL, *(_plan(f) for f in fits), *(n for r in runs for n in r.notes)]))
-    scores = RowScores(ROW, row.label, tuple(runs), len(folds), notes)
+    scores = RowScores(ROW, row.label, tuple(runs), len(folds), notes, outputs=CLASSES, own=OWN)
     return RealRow(row, scores, _cost(fits[0]), tuple(problems), tuple(missing))
 
 

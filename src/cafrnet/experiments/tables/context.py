@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..protocol import planned
 from ..scores import RowScores
 
 
@@ -41,10 +42,11 @@ class Context:
         """Return the sentence that every caption starts with."""
         folds = ", ".join(map(str, self.folds))
         seeds = ", ".join(map(str, self.seeds))
+        steps = planned(self.steps, self.budget, self.changes)
         text = (
             f"Data: {self.dataset} ({self.cases} cases, hash {self.data_hash[:8]}); split hash "
             f"{self.split_hash[:8]}, test cases of fold {folds} of {self.all_folds} (numbered from 0), out "
-            f"of fold; {self.steps} steps of {self.batch} slices, seed {seeds}, budget '{self.budget}'"
+            f"of fold; {steps} steps of {self.batch} slices, seed {seeds}, budget '{self.budget}'"
         )
         text += f", with {' '.join(self.changes)}" if self.changes else ""
         return f"{text}.{f' PARTIAL: {self.partial}.' if self.partial else ''}"
@@ -63,10 +65,15 @@ def missing_notes(rows: Sequence[RowScores]) -> list[str]:
     for row in rows:
         if len(row.runs) < row.planned:
             notes.append(f"{row.label}: {len(row.runs)} of {row.planned} runs are finished.")
-        if left := len(row.runs) - len(row.used):
-            notes.append(f"{row.label}: {left} runs are left out, their folds lack other seeds.")
+        for seed in sorted({run.seed for run in row.runs} - {*row.seeds}):
+            notes.append(f"{row.label}: seed {seed} is left out, it lacks folds that others have.")
         if row.doubt:
             notes.append(f"{row.label}: {row.doubt}; no p-value and no claim.")
+        if row.own:
+            notes.append(
+                f"{row.label}: own training ({', '.join(row.own)}), so no p-value, and no place in Holm's "
+                "correction of the others."
+            )
         notes += [f"{row.label}: {note}" for note in row.notes]
     counts = {len(row.cases) for row in rows if row.cases}
     if len(counts) > 1:

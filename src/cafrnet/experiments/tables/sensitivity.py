@@ -21,6 +21,7 @@ COLUMNS = (
     Column("change", "change of DSC (points)", 2, 100.0),
     Column("limit", "twice the seed noise (points)", 2, 100.0),
     Column("stable", "stable"),
+    Column("steps", "steps done"),
     Column("converged", "converged at this schedule"),
 )
 
@@ -74,7 +75,7 @@ def _line(
     if scores is None:
         return {**line, "dsc": Nothing(NOT_RUN), "change": Nothing(NOT_RUN), "stable": Nothing(NOT_RUN)}
     line |= {key: mean_of(scores, key) for key in ("dsc", "hd95_mm", "levels_right")}
-    line["converged"] = scores.doubt or "yes"
+    line |= {"steps": scores.steps, "converged": scores.ending}
     line["limit"] = Nothing("one seed: unknown") if noise is None else 2 * noise
     if not value:
         return line

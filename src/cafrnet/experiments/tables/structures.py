@@ -7,18 +7,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...evaluation.regions import REGIONS
+from ...evaluation.regions import NAMED, REGIONS
 from ...evaluation.sets import APART, HEADLINE
 from ...labels import TABLE
 from ..pairs import against
 from ..rows import REFERENCE, Row
 from ..scores import RowScores
-from .comparison import mean_of, pair_cells
+from .comparison import MISSED_MORE, mean_of, missed_more, pair_cells
 from .context import Context, missing_notes
-from .table import Cell, Column, Table, spread
+from .table import Cell, Column, Nothing, Table, spread
 
 #: A structure that fewer than this share of the cases hold is rare.
 RARE = 0.5
+#: What a cell says of a structure that the network has no class for.
+NO_OUTPUT = "no output"
 
 
 def by_structure(rows: Sequence[Row], scores: Mapping[str, RowScores], context: Context) -> Table:
@@ -34,7 +36,7 @@ def by_structure(rows: Sequence[Row], scores: Mapping[str, RowScores], context: 
         line["group"] = _group(identity, count, cases)
         for row in there:
             found = values[row.name].get(identity, [])
-            line[row.name] = spread(found, nothing="in no truth" if not count else "nothing to score")
+            line[row.name] = _structure(scores[row.name], identity, found if count else None)
         lines.append(line)
     lines.sort(key=lambda line: _GROUPS.index(str(line["group"])))
     columns = (
@@ -46,10 +48,32 @@ def by_structure(rows: Sequence[Row], scores: Mapping[str, RowScores], context: 
     caption = (
         f"{context.caption()} DSC in % per structure, mean ± standard deviation over the cases in which it "
         "is found, missed or invented (0 for the last two); seeds averaged per case first. Rare: in fewer "
-        f"than {100 * RARE:.0f} % of the cases. A structure that no truth holds has no score."
+        f"than {100 * RARE:.0f} % of the cases. A structure that no truth holds has no score; rows that "
+        "invent one are named below. 'no output': the network has no class for it."
     )
-    notes = tuple(missing_notes([scores[row.name] for row in there]))
-    return Table("structures", "Structure by structure", caption, columns, tuple(lines), notes)
+    notes = [n for row in there for n in _inventions(scores[row.name], held)]
+    notes = missing_notes([scores[row.name] for row in there]) + notes
+    return Table("structures", "Structure by structure", caption, columns, tuple(lines), tuple(notes))
+
+
+def _structure(row: RowScores, identity: int, dsc: Sequence[float] | None) -> Cell:
+    """Return the cell of a structure; ``dsc`` has a value per case, None where no truth holds it."""
+    if dsc is None:
+        return Nothing("in no truth")
+    return spread(dsc, nothing="nothing to score") if row.draws(identity) else Nothing(NO_OUTPUT)
+
+
+def _inventions(row: RowScores, held: Mapping[int, int]) -> list[str]:
+    """Name the structures that a row invents and no truth holds."""
+    cases: dict[int, set[str]] = defaultdict(set)
+    for run in row.used:
+        for line in run.structures:
+            if line["status"] == "invented" and not held.get(line["id"]):
+                cases[line["id"]].add(line["case"])
+    return [
+        f"{row.label}: invents {TABLE[identity].name}, which no truth holds, in {len(found)} cases."
+        for identity, found in sorted(cases.items())
+    ]
 
 
 _GROUPS = ("common", "rare", "apart", "in no truth")
@@ -110,8 +134,7 @@ def by_region(
             cases = len(scores[row.name].per_case(f"{region}: voxels"))
             line: dict[str, Cell] = {"region": region, "method": row.label, "cases": cases}
             for measure in REGION_MEASURES:
-                known = scores[row.name].per_case(f"{region}: {measure}").values()
-                line[measure] = spread(known, cases, "no distance" if cases else "no case has it")
+                line[measure] = _in_region(scores[row.name], region, measure, cases)
             lines.append(line)
     columns = (
         Column("region", "region"),
@@ -122,10 +145,27 @@ def by_region(
     caption = (
         f"{context.caption()} Bands around outlines, given by truth and image alone (thresholds pooled over "
         "the whole dataset); mean ± standard deviation over cases, seeds averaged per case first. Distances "
-        "are over structures found; the last column gives missed ones the diagonal of the volume."
+        "are over structures found; the last column gives missed ones the diagonal of the volume. 'no "
+        "output': the network has no class for the structure that the region is about."
     )
     notes = tuple(missing_notes([scores[row.name] for row in there]))
     return Table(name, f"Regions{_of(name)}", caption, columns, tuple(lines), notes)
+
+
+#: The structure that a region is about, for those that are about one.
+ABOUT = {**{name: TABLE[name].id for name in NAMED}, "canal wall": TABLE.of_kind("canal")[0]}
+
+
+def _in_region(row: RowScores, region: str, measure: str, cases: int) -> Cell:
+    if cases and not _draws(row, region):
+        return Nothing(NO_OUTPUT)
+    known = row.per_case(f"{region}: {measure}").values()
+    return spread(known, cases, "no distance" if cases else "no case has it")
+
+
+def _draws(row: RowScores, region: str) -> bool:
+    """Whether the network has an output for the structure of a region."""
+    return region not in ABOUT or row.draws(ABOUT[region])
 
 
 #: What is tested in a region, and the structures of the paper's claim about low contrast.
@@ -137,6 +177,7 @@ REGION_PAIR_COLUMNS = (
     Column("difference", "first minus it", 4),
     Column("p_holm", "p (Wilcoxon, Holm)", 4),
     Column("effect", "rank-biserial", 2),
+    MISSED_MORE,
 )
 
 
@@ -144,26 +185,32 @@ def region_pairs(
     rows: Sequence[Row], scores: Mapping[str, RowScores], context: Context, name: str = "regions_pairs"
 ) -> Table:
     """Return CAFR-Net against each other row within the regions, paired over cases."""
-    there = [row for row in rows if row.name in scores]
+    there = [scores[row.name] for row in rows if row.name in scores]
     others = [row for row in there if row.name != REFERENCE]
     label = {row.name: row.label for row in rows}
     lines: list[dict[str, Cell]] = []
     for metric in TESTED if REFERENCE in scores else ():
-        found = against(scores[REFERENCE], [scores[row.name] for row in others], metric)
-        lines += [
-            {"method": label[n], "metric": metric, "pairs": pair.pairs, **pair_cells(pair)}
-            for n, pair in found.items()
-        ]
+        region = metric.partition(":")[0]
+        if not _draws(scores[REFERENCE], region):
+            continue
+        found = against(scores[REFERENCE], [row for row in others if _draws(row, region)], metric)
+        for other, pair in found.items():
+            lines.append({"method": label[other], "metric": metric, "pairs": pair.pairs, **pair_cells(pair)})
+            lines[-1]["missed"] = missed_more(scores[REFERENCE], scores[other])
     caption = (
         f"{context.caption()} The full CAFR-Net minus the other row. error_rate: share of the band's "
         "voxels that are wrong; truth_to_pred_max_mm: largest distance from the truth's outline in the "
-        "region to the predicted surface; dsc_low: mean DSC of S, L5 and L4 where they are marked. "
+        "region to the predicted surface, over structures found, so it is read beside what more or less "
+        "the first misses; dsc_low: mean DSC of S, L5 and L4 where they are marked. "
         "Two-sided Wilcoxon over cases, corrected by Holm over the rows, for each metric on its own."
     )
-    notes = tuple(missing_notes([scores[row.name] for row in there]))
-    return Table(
-        name, f"Regions: every comparison{_of(name)}", caption, REGION_PAIR_COLUMNS, tuple(lines), notes
-    )
+    notes = missing_notes(there)
+    for region in REGIONS:
+        without = [row.label for row in there if not _draws(row, region)]
+        if without and any(row.per_case(f"{region}: voxels") for row in there):
+            notes.append(f"{region}: not tested for {', '.join(without)}: no output for it.")
+    title = f"Regions: every comparison{_of(name)}"
+    return Table(name, title, caption, REGION_PAIR_COLUMNS, tuple(lines), tuple(notes))
 
 
 def _of(name: str) -> str:

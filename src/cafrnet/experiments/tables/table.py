@@ -39,6 +39,9 @@ class Nothing:
     reason: str = ""
 
 
+#: Keys of columns with p-values, whatever their digits; in a CSV file they are numbers like all others.
+P_VALUES = ("p", "p_holm")
+
 Cell: TypeAlias = str | float | int | Spread | Ranged | Nothing
 
 
@@ -189,7 +192,14 @@ def _text(cell: Cell, column: Column) -> str:
         return f"{value} [{number(cell.low)}, {number(cell.high)}]"
     if isinstance(cell, Nothing):
         return cell.reason or "-"
+    if column.key in P_VALUES and isinstance(cell, (int, float)):
+        return _p(cell)
     return number(cell) if isinstance(cell, float) else str(cell)
+
+
+def _p(value: float) -> str:
+    """Return a p-value; it is never 0, however small it is."""
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 _LATEX = {
