@@ -1,11 +1,13 @@
 """Does a wrong level ever pass in silence? Phantoms that are turned, cut, noisy, of other contrasts at once.
 
-    python benchmarks/random_phantoms.py -o OUT [--model default] [--scans 100] [--first 2000] [--minutes M]
+    python benchmarks/random_phantoms.py -o OUT [--model default] [--scans 100] [--first 2000] [--dark]
 
 Each scan is a new patient; seed 2000 and up, which training did not use. By its own seed it is turned in the
 sagittal plane (half of them, by 3 to 22 degrees), or else mixed with T1 or STIR (40 %), cut to 35 to 90 % of
-its rows (60 %), and given Rician noise (35 %, SD 3 to 15 % of the brightest). A scan holds a wrong level if
-another structure's name covers a quarter of a body or disc, and more of it than its own name does.
+its rows (60 %), and given Rician noise (35 %, SD 3 to 15 % of the brightest). With ``--dark`` the rows that
+are cut off stay in the picture, without signal: as beyond the reach of a coil, or as padding. A scan holds a
+wrong level if another structure's name covers a quarter of a body or disc, and more of it than its own name
+does.
 
 ``OUT/rows.csv`` grows scan by scan; the same command goes on where it stopped, and rows of another model are
 made anew. Prints how many pass, how many of those hold a wrong level, and the upper 95 % bound of that share
@@ -35,7 +37,7 @@ from cafrnet.scan import Scan
 COLUMNS = ("model", "seed", "what", "discs", "verdict", "sureness", "wrong", "reasons")
 
 
-def make(seed: int) -> tuple[Labelled, str]:
+def make(seed: int, dark: bool = False) -> tuple[Labelled, str]:
     """Return a scan, and what was done to it in words."""
     rng = np.random.default_rng(seed)
     scan, what = drawn(seed, PHANTOM), []
@@ -48,8 +50,9 @@ def make(seed: int) -> tuple[Labelled, str]:
         scan = mixed_phantom(scan, contrast, share)
         what.append(f"{contrast} {share:.2f}")
     if rng.random() < 0.6:
-        scan, rows = cut(scan, rng)
-        what.append(f"rows {rows[0]} to {rows[1]}")
+        whole, (scan, rows) = scan, cut(scan, rng)
+        scan = darkened(whole, rows, rng) if dark else scan
+        what.append(f"rows {rows[0]} to {rows[1]}{' and darkness' if dark else ''}")
     if rng.random() < 0.35:
         std = rng.uniform(0.03, 0.15)
         scan = noisy(scan, std)
@@ -71,9 +74,21 @@ def cut(scan: Labelled, rng: np.random.Generator) -> tuple[Labelled, tuple[int, 
     return left, (first, last)
 
 
-def try_one(seed: int, model: Model, mark: str) -> dict[str, object]:
+def darkened(scan: Labelled, rows: tuple[int, int], rng: np.random.Generator) -> Labelled:
+    """Leave next to nothing of the signal outside of a run of rows: 1 %, and as much noise."""
+    voxels = scan.scan.voxels.astype(np.float32)
+    noise = 0.01 * float(voxels.max()) * np.abs(rng.normal(0, 1, voxels.shape)).astype(np.float32)
+    dark = np.ones(voxels.shape[1], bool)
+    dark[rows[0] : rows[1]] = False
+    voxels[:, dark] = (0.01 * voxels + noise)[:, dark]
+    truth = scan.truth.copy()
+    truth[:, dark] = 0
+    return replace(scan.showing(voxels), truth=truth)
+
+
+def try_one(seed: int, model: Model, mark: str, dark: bool = False) -> dict[str, object]:
     """Return a row."""
-    scan, what = make(seed)
+    scan, what = make(seed, dark)
     found = segment_scan(scan.scan, model)
     assert found.triage is not None
     pair = resolve(scan.truth, found.labels, scan.sets)
@@ -116,11 +131,12 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--scans", type=int, default=100)
     parser.add_argument("--first", type=int, default=2000, help="seed of the first")
+    parser.add_argument("--dark", action="store_true", help="what is cut off stays, without signal")
     parser.add_argument("--minutes", type=float, help="begin no further scan after that")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     model = load_model(args.model, threads=args.threads, engine="onnxruntime")
-    mark = model.hashes["model.onnx"][:12]
+    mark = model.hashes["model.onnx"][:12] + ("-dark" if args.dark else "")
     file, rows, began = args.output / "rows.csv", [], time.monotonic()
     if file.exists():
         rows = [r for r in csv.DictReader(io.StringIO(file.read_text("utf-8"))) if r["model"] == mark]
@@ -132,7 +148,7 @@ def main() -> None:
         if args.minutes and time.monotonic() - began > 60 * args.minutes:
             print("time is over; the same command goes on from here")
             break
-        rows.append(try_one(seed, model, mark))
+        rows.append(try_one(seed, model, mark, args.dark))
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -5,6 +5,7 @@ import pytest
 import random_phantoms
 from out_of_distribution import Labelled
 
+from cafrnet.inference.picture import picture_rows
 from cafrnet.labels import ValueSets
 from cafrnet.scan import Scan
 
@@ -36,3 +37,13 @@ def test_the_bound(passed, wrong, bound):
     assert said[0] == "whole: 1 scans, 0 pass, 0 of them with a wrong level; 1 hold one"
     assert said[1].startswith(f"cut: {passed} scans, {passed} pass, {wrong} of them")
     assert f"at most {bound} hold" in said[-1]
+
+
+def test_what_is_dark_has_no_truth_and_no_picture():
+    voxels = np.broadcast_to(np.linspace(0, 100, 64, dtype=np.float32), (3, 40, 64)).copy()
+    affine = np.array([[4.0, 0, 0, 5], [0, 0, -1, 6], [0, -2, 0, 7], [0, 0, 0, 1]])
+    whole = Labelled(Scan(voxels, affine), np.full((3, 40, 64), 2), ValueSets.identity(), "x")
+    dark = random_phantoms.darkened(whole, (10, 30), np.random.default_rng(0))
+    assert picture_rows(dark.scan.frame.to_sagittal(dark.scan.voxels)) == (10, 29)
+    assert np.flatnonzero(dark.truth.any(axis=(0, 2))).tolist() == [*range(10, 30)]
+    assert (dark.scan.voxels[:, 10:30] == voxels[:, 10:30]).all()
