@@ -29,13 +29,16 @@ def test_sensitivity_says_whether_noise_is_known(tmp_path):
         sensitivity([Setting("x", ("0",), ((0.7,),), "1")], tmp_path / "c.png")
 
 
-def test_robustness_counts_what_failed(tmp_path):
+def test_robustness_tells_what_failed_from_what_had_nothing_left(tmp_path):
     path = tmp_path / "robustness_summary.csv"
-    base = {"row": "a", "cases": 5, "dsc": 0.8, "dsc_after_shift": 0.8, "levels_right": 1.0, "failed": 0}
+    base = {"row": "a", "cases": 5, "dsc": 0.8, "dsc_after_shift": 0.8, "levels_right": 1.0}
+    base |= {"failed": 0, "nothing_left": 0}
     lines = [{**base, "kind": "none", "level": 0, "strength": 0}]
     lines += [{**base, "kind": "noise", "level": k, "strength": k / 50, "failed": 1} for k in (1, 2)]
+    lines += [{**base, "kind": "top_cut", "level": 5, "strength": 0.5, "clean_dsc": 0.9, "nothing_left": 1}]
     write_csv(path, robust.SUMMARY, lines)
-    drawn_well(robustness_curves(path, tmp_path / "a.png"), "mean over 5 cases", "segmented: 2.")
+    words = ("mean over 5 cases", "segmented: 2;", "left to score: 1.")
+    drawn_well(robustness_curves(path, tmp_path / "a.png"), *words)
     with pytest.raises(UsageError, match="metric 'hd'"):
         robustness_curves(path, tmp_path / "a.png", metric="hd")
     write_csv(path, robust.SUMMARY, lines[:1])
