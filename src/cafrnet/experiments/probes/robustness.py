@@ -168,7 +168,7 @@ def _place(run: RunFolder) -> dict[str, Any]:
 def degraded_scores(case: Case, model: Model, plan: Plan) -> Iterator[dict[str, Any]]:
     """Yield a row for the clean scan and for each degraded one.
 
-    ``clean_dsc`` is that of the clean scan over the same structures as ``dsc``: what a change is held against.
+    ``clean_dsc`` is that of the clean scan over the same structures as ``dsc``; changes are held against it.
     """
     scan = case.read()
     truth = case.read_truth(scan)
@@ -225,9 +225,7 @@ def cut_truth(
     kept = sagittal[:, rows].copy()
     if kept.shape == sagittal.shape:
         return truth, frozenset()
-    before, after = (
-        np.bincount(sets.principal(a).ravel(), minlength=UNKNOWN + 1) for a in (sagittal, kept)
-    )
+    before, after = (np.bincount(sets.principal(a).ravel(), minlength=UNKNOWN + 1) for a in (sagittal, kept))
     cut = frozenset(np.flatnonzero(after < LEAST_LEFT * before).tolist()) - {0, UNKNOWN}
     kept[np.isin(sets.principal(kept), list(cut))] = UNKNOWN
     return np.ascontiguousarray(frame.to_array(kept)), cut

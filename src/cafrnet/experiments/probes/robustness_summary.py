@@ -60,9 +60,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> li
     return summary
 
 
-def _by_case(
-    rows: Sequence[Mapping[str, Any]], kind: str, level: float, metric: str
-) -> dict[str, float]:
+def _by_case(rows: Sequence[Mapping[str, Any]], kind: str, level: float, metric: str) -> dict[str, float]:
     """Return case -> score at one kind and level, seeds averaged; cases without a score are left out."""
     at = [r for r in rows if r["kind"] == kind and r["level"] == level]
     scores: dict[str, list[float]] = {}
