@@ -1,4 +1,4 @@
-"""What the page shows beside the tables: the same runs as they, each under the words of what it was made with."""
+"""What the page shows beside the tables: the same runs as they, under the words of what it was made with."""
 
 from pathlib import Path
 

@@ -50,7 +50,7 @@ def subject(tmp_path_factory):
         put_scores(run, {c: {2: 0.9 - k / 10, 11: 0.8, 12: 0.7} for c in CASES})
         (Folder(folder.root / "x").run(row, 0, 0).predictions).rename(run.predictions)
     ablation = [row for row in ROWS if row != "unet"]
-    return subject_of(folder, data, dict.fromkeys(ROWS, [(0, 0)]), ("unet", "cafr_net"), ablation)
+    return subject_of(folder, data, {row: [(0, 0)] for row in ROWS}, ("unet", "cafr_net"), ablation)
 
 
 FIGURES = {
