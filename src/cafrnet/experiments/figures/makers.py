@@ -131,25 +131,26 @@ def _attention(subject: Subject) -> Made:
 
 
 def _embeddings(subject: Subject) -> Made:
-    from ..probes.embeddings import separation
+    from ..probes.embeddings import differences, separation
     from .maps import embedding_plane
 
     rows, out = subject.together(subject.ablation), subject.folder.probes
-    table = separation(rows.all_runs, subject.data, out, pairs=_clr_pairs(subject, list(rows.runs)))
+    table = separation(rows.all_runs, subject.data, out)
+    compared = differences(subject.scores, _clr_pairs(subject, list(rows.runs)), out)
     drawn = embedding_plane(out / "embeddings_tsne.csv", table, subject.picture("embeddings"))
     text = (
         "Separation of classes 0-19 in the concatenated taps at 1/4, test cases: between-class over "
         "within-class spread with its 95 % jackknife interval over cases, and the mean silhouette (-1 to 1)."
     )
-    differences = as_table(
-        out / "embeddings_differences.csv",
+    beside = as_table(
+        compared,
         "embeddings_differences",
         "Embeddings: with CLR minus without",
         "Difference of silhouettes over test cases, seeds averaged; interval by bootstrap, p by Wilcoxon, "
         "corrected by Holm over the pairs that were tested.",
     )
     made = as_table(table, "embeddings", "Embeddings: class separation", text)
-    return Made([drawn], [made, differences], rows.notes)
+    return Made([drawn], [made, beside], rows.notes)
 
 
 def _clr_pairs(subject: Subject, there: Sequence[str]) -> list[tuple[str, str]]:
