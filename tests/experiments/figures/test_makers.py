@@ -102,7 +102,7 @@ def test_gradings_bring_pathology(subject):
         (table,) = robustness_makers(subject)["pathology"]().tables
     finally:
         path.unlink()
-    assert table.rows[0]["reason"].startswith("too few: 2 discs of 2 cases")
+    assert table.rows[0]["reason"].startswith("too few: 2 discs of 2 patients")
 
 
 def test_learning_curve(subject):
