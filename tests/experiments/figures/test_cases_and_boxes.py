@@ -42,6 +42,10 @@ def test_fig_5(tmp_path):
     predictions = find_predictions(rows)
     drawn = best_to_worst(open_dataset(data), rows, predictions, tmp_path / "fig5.png", reference="a")
     drawn_well(drawn, "DSC of a among 2 test cases: best Case1", "worst Case2")
+    assert drawn.caption.endswith("the mean over its structures.")
+    rows["b"].append(put_scores(run_of(tmp_path, "b", seed=1), {"Case1": {2: 0.7}, "Case2": {2: 0.6}}))
+    drawn = best_to_worst(open_dataset(data), rows, predictions, tmp_path / "fig5.png", reference="a")
+    drawn_well(drawn, "over the seeds, while the label map is that of the lowest seed alone")
     with pytest.raises(UsageError, match="no runs of c"):
         best_to_worst(open_dataset(data), rows, predictions, tmp_path / "f.png", reference="c")
 

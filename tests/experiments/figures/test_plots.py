@@ -5,16 +5,21 @@ import pytest
 from cafrnet.datasets import open_dataset
 from cafrnet.errors import InputError, UsageError
 from cafrnet.evaluation.tables import write_csv
+from cafrnet.experiments.factors import FACTORS
 from cafrnet.experiments.figures.classes import class_counts
 from cafrnet.experiments.figures.learning_curve import learning_curve
 from cafrnet.experiments.figures.maps import attention_pictures, embedding_plane
 from cafrnet.experiments.figures.robustness import robustness_curves
 from cafrnet.experiments.figures.sensitivity import Setting, sensitivity
+from cafrnet.experiments.layout import Folder
+from cafrnet.experiments.parts import draw_sensitivity
 from cafrnet.experiments.probes import embeddings
 from cafrnet.experiments.probes import learning_curve as curve
 from cafrnet.experiments.probes import robustness_summary as robust
+from cafrnet.experiments.tables.context import Context
 
 from ..probes.folders import holdout, put_network, run_of
+from ..small import row_scores, run_scores
 from .pictures import drawn_well
 
 
@@ -27,6 +32,19 @@ def test_sensitivity_says_whether_noise_is_known(tmp_path):
         sensitivity([], tmp_path / "c.png")
     with pytest.raises(UsageError, match="a default among them"):
         sensitivity([Setting("x", ("0",), ((0.7,),), "1")], tmp_path / "c.png")
+
+
+def test_points_that_are_not_there_are_named(tmp_path):
+    factor = next(f for f in FACTORS if f.name == "temperature")
+    there = {"cafr_net": 0.8, "temperature-0": 0.7}
+    scores = {n: row_scores(n, run_scores({"c": v}, converged=n == "cafr_net")) for n, v in there.items()}
+    context = Context("hand", "d" * 64, 1, (0,), 5, 20, 16, (0,), "small", "s" * 64)
+    (drawn,) = draw_sensitivity([factor], None, scores, Folder(tmp_path), context).figures
+    assert drawn.caption.startswith(context.caption())
+    drawn_well(drawn, "Not run: CLR temperature: 0.5; CLR temperature: 0.2.")
+    drawn_well(drawn, "temperature-0: not converged (1 of 1 runs); no claim.")
+    del scores["temperature-0"]
+    assert not draw_sensitivity([factor], None, scores, Folder(tmp_path), context).figures
 
 
 def test_robustness_tells_what_failed_from_what_had_nothing_left(tmp_path):

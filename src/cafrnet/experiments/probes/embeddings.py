@@ -155,7 +155,12 @@ def differences(rows: Mapping[str, RowScores], pairs: Sequence[tuple[str, str]],
     corrected = holm([comparison.p for comparison in found])
     table = [
         {
-            **{"with_clr": pair[0], "without": pair[1], "cases": one.pairs, "difference": one.mean_difference},
+            **{
+                "with_clr": pair[0],
+                "without": pair[1],
+                "cases": one.pairs,
+                "difference": one.mean_difference,
+            },
             **{"low": one.interval.low, "high": one.interval.high, "p": one.p, "p_holm": p},
             "reason": one.reason,
         }

@@ -117,7 +117,9 @@ def grades_by_case(
         place = int(row[DISC]) - 1
         if 0 <= place < len(_DISCS):
             grades = {k: v for k, v in row.items() if k not in (PATIENT, DISC)}
-            found |= {(case, _DISCS[place]): {**grades, "patient": patient} for case in cases.get(patient, [])}
+            found |= {
+                (case, _DISCS[place]): {**grades, "patient": patient} for case in cases.get(patient, [])
+            }
     return found
 
 
