@@ -180,8 +180,9 @@ def _external(work: Work, written: Written, path: Path, partial: str) -> None:
     scores = work.scores(rows, work.study.folds, written.problems)
     runs = folders_of(scores, work.study.folds, work.jobs)
     context = work.context(work.study.folds, partial)
-    same = work.manifest["identity"]["data"]
-    written.tables.append(external_table(path, scores, runs, work.folder, context, same, written.problems))
+    taken = [table.name for table in written.tables]
+    made = external_table(path, scores, runs, work.folder, context, work.dataset, taken, written.problems)
+    written.tables.append(made)
 
 
 def _attempt(part: str, make: Callable[[], None], written: Written) -> None:

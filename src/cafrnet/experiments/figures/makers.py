@@ -177,8 +177,8 @@ def _pathology(subject: Subject) -> Made:
     table = pathology(rows.all_runs, subject.data, subject.folder.probes)
     text = (
         "Spearman's rank correlation of DSC with a radiologist's grading of each disc, for the disc and for "
-        "the mean of the vertebrae beside it; 95 % bootstrap interval over patients. Negative: worse where the "
-        "grade is higher. Many correlations are listed and none is corrected for that."
+        "the mean of the vertebrae beside it; 95 % bootstrap interval over patients. Negative: worse where "
+        "the grade is higher. Many correlations are listed and none is corrected for that."
     )
     return Made([], [as_table(table, "pathology", "Scores against gradings", text)], rows.notes)
 
