@@ -158,9 +158,10 @@ def test_every_caption_says_data_folds_steps_and_seeds_and_what_did_not_converge
     monkeypatch.setattr(embeddings, "TSNE_CELLS", 60)
     for row in subject.comparison:
         write_grey_model(subject.folder.run(row, 0, 0).path)
-    rising = {**subject.scores, "cafr_net": row_scores("full", run_scores({}, converged=False))}
+    rising = replace(row_scores("cafr_net", run_scores({}, converged=False)), label="full")
+    scores = {**subject.scores, "cafr_net": rising}
     whole = replace(
-        subject, scores=rising, curve={"cafr_net": {"baseline": 3}}, levels=(1,), disturbed=1, threads=1
+        subject, scores=scores, curve={"cafr_net": {"baseline": 3}}, levels=(1,), disturbed=1, threads=1
     )
     (whole.data / "gradings.csv").write_text("Patient,IVD label,Pfirrmann\n1,1,2\n2,1,3\n")
     try:

@@ -117,16 +117,17 @@ class Subject:
         """
         folds = {name: {run.fold for run in runs} for name in names if (runs := self.runs(name))}
         if not folds:
-            raise UsageError(f"none of {', '.join(names)} has a finished run; finish one first")
+            meant = ", ".join(names) or "the rows that belong here"
+            raise UsageError(f"none of {meant} has a finished run; finish one first")
         every = sorted(set.union(*folds.values()))
         most = max(every, key=lambda fold: sum(fold in own for own in folds.values()))  # the first of equals
         shared = set.intersection(*(own for own in folds.values() if most in own))
-        runs = {n: [r for r in self.runs(n) if r.fold in shared] for n in folds if most in folds[n]}
+        there = {n: [r for r in self.runs(n) if r.fold in shared] for n in folds if most in folds[n]}
         gone = [f"{name} (no run)" for name in names if name not in folds]
-        gone += [f"{name} (no run on fold {most})" for name in folds if name not in runs]
+        gone += [f"{name} (no run on fold {most})" for name in folds if name not in there]
         gone += [f"fold {fold} (not run for all rows)" for fold in every if fold not in shared]
         left_out = [f"Left out: {', '.join(gone)}."] if gone else []
-        return Together(runs, left_out + self.doubts(runs))
+        return Together(there, left_out + self.doubts(there))
 
     def doubts(self, names: Iterable[str]) -> list[str]:
         """Say of which rows nothing can be claimed, and why, in the words of the tables."""

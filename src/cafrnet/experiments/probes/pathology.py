@@ -111,7 +111,7 @@ def grades_by_case(
     cases: dict[str, list[str]] = {}
     for case in dataset:
         cases.setdefault(case.patient, []).append(case.id)
-    found = {}
+    found: dict[tuple[str, int], dict[str, Any]] = {}
     for row in graded:
         patient = str(int(row[PATIENT])) if isinstance(row[PATIENT], float) else str(row[PATIENT])
         place = int(row[DISC]) - 1
