@@ -17,13 +17,15 @@ ALL = (0, 1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 20, 21)
 WITHOUT_L1 = (9 + 2 / 3) / 11
 
 
-def write_spines(root: Path, cases: int = 10) -> Path:
+def write_spines(root: Path, cases: int = 10, mark: int = 10) -> Path:
+    """Write spines; those with another ``mark`` (0 to 10, read as background) are other scans."""
     for folder in ("train/MR", "train/Mask"):
         (root / folder).mkdir(parents=True)
     image, labels, affine = stairs()
     for k in range(1, cases + 1):
         grey = image.copy()
         grey[0, 0, 1] = k  # no two files are the same
+        grey[0, 0, 2] = mark
         nib.save(nib.Nifti1Image(grey, affine), root / f"train/MR/Case{k}.nii.gz")
         nib.save(nib.Nifti1Image(labels, affine), root / f"train/Mask/mask_case{k}.nii.gz")
     (root / "dataset.yaml").write_text("name: spines\nvalues:\n  0: [0]\n")

@@ -89,6 +89,17 @@ def test_factors_change_what_they_say():
         assert [row.name for row in factor.rows(2)] == [f"{factor.name}-0", f"{factor.name}-1"]
 
 
+def test_patches_stand_beside_whole_slices_of_their_grid():
+    """Stratified sampling off and on: of what a recipe has, unit and size of a sample alone differ."""
+    (factor,) = (factor for factor in FACTORS if factor.name == "sampling")
+    patches, whole = (
+        load_recipe("cafr_net", p.changes).model_dump() for p in (factor.points[1], factor.points[3])
+    )
+    assert (patches["sampling"].pop("unit"), whole["sampling"].pop("unit")) == ("patch", "slice")
+    assert patches == whole
+    assert whole["preprocessing"]["size"] * whole["preprocessing"]["pixel_mm"] == pytest.approx(256 * 1.17)
+
+
 def test_words_that_mean_nothing():
     assert resolve(["figures", "table3"]) == ("table3", "figures")
     assert len(resolve(["all"])) == 6

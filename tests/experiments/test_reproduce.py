@@ -165,7 +165,7 @@ def test_scores_outlive_the_models_that_gave_them(spines, tmp_path, monkeypatch)
     assert timed == [["cafr_net", "unet"]]
 
     # what needs the models names them
-    other = write_spines(tmp_path / "other", cases=3)
+    other = write_spines(tmp_path / "other", cases=3, mark=5)
     needs = reproduce(["table3"], spines, tmp_path / "r", options=replace(options, external=(other,)))
     assert [p for p in needs.written.problems if "unet/fold0/seed0 was kept without its model" in p]
     shown = reproduce(["robustness"], spines, tmp_path / "r", options=options)
@@ -231,15 +231,15 @@ def test_a_part_that_breaks_or_is_stopped_costs_no_table(spines, tmp_path, monke
     def stops():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(write, "makers", lambda part, subject: {"bent": breaks})
-    result = reproduce(["table3"], spines, tmp_path / "r", options=options)
+    monkeypatch.setattr(write, "makers", lambda part, subject, context: {"bent": breaks})
+    result = reproduce(["table3", "figures"], spines, tmp_path / "r", options=options)
     assert "bent: BrokenProcessPool: a worker was killed" in result.written.problems
     assert len(table(tmp_path / "r", "table3")) == 2
 
     shutil.rmtree(tmp_path / "r/tables")
-    monkeypatch.setattr(write, "makers", lambda part, subject: {"bent": stops})
+    monkeypatch.setattr(write, "makers", lambda part, subject, context: {"bent": stops})
     with pytest.raises(KeyboardInterrupt):
-        reproduce(["table3"], spines, tmp_path / "r", options=options)
+        reproduce(["table3", "figures"], spines, tmp_path / "r", options=options)
     assert len(table(tmp_path / "r", "table3")) == 2
 
 
@@ -327,7 +327,7 @@ def test_predictions_from_outside_are_scored_alike(spines, tmp_path, monkeypatch
 
 def test_external_validation(spines, tmp_path, monkeypatch):
     install(monkeypatch, Training({"unet": (6,)}))
-    other = write_spines(tmp_path / "other", cases=3)
+    other = write_spines(tmp_path / "other", cases=3, mark=5)
     # L5/S and L1/L2 are not told from background there
     (other / "dataset.yaml").write_text("name: elsewhere\nvalues:\n  0: [0, 11, 15]\n")
     options = Options(steps=20, folds=(0, 1), rows=("unet", "cafr_net"), external=(other,))
@@ -343,7 +343,7 @@ def test_external_validation(spines, tmp_path, monkeypatch):
 
     own = Options(**{**vars(options), "external": (spines,)})
     again = reproduce(["table3"], spines, tmp_path / "r", options=own)
-    assert "is the dataset that the models were trained on" in again.written.problems[0]
+    assert "holds the scans that the models were trained on" in again.written.problems[0]
 
 
 def test_sensitivity_with_two_seeds(spines, tmp_path, monkeypatch):

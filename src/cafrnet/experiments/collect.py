@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..datasets import Split
@@ -10,7 +11,7 @@ from ..errors import CAFRNetError, InputError
 from ..evaluation import evaluate
 from ..files import write_json
 from .job import Job, Plan
-from .layout import Folder, read_json
+from .layout import Folder, RunFolder, read_json
 from .own_training import own_training
 from .rows import Row
 from .score import make_thresholds
@@ -63,6 +64,21 @@ def _read(job: Job, row: Row, split: Split, problems: list[str]) -> RunScores | 
         problems.append(str(error))
         return None
     return scores
+
+
+def folders_of(
+    scores: Mapping[str, RowScores], folds: Sequence[int], jobs: Plan
+) -> dict[str, tuple[RunFolder, ...]]:
+    """Return row -> folders of exactly the runs whose scores the tables use.
+
+    Rows that are one experiment share their folders; each comes under its own name.
+    """
+    found = {}
+    for name, row in scores.items():
+        used = {(run.fold, run.seed) for run in row.used}
+        runs = [job.run for job in jobs.expected(name, folds)]
+        found[name] = tuple(replace(run, row=name) for run in runs if (run.fold, run.seed) in used)
+    return found
 
 
 def from_outside(

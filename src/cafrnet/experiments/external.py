@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from ..datasets import Dataset, open_dataset
+from ..datasets import Case, Dataset, open_dataset
 from ..errors import CAFRNetError, InputError, UsageError
 from ..evaluation import evaluate
-from ..files import write_json
+from ..files import sha256, write_json
+from .figures.subject import doubts
 from .layout import Folder, RunFolder, read_json
 from .manifest import hash_dataset
 from .score import check, predict
@@ -37,64 +39,101 @@ def external(
     runs: Mapping[str, Sequence[RunFolder]],
     folder: Folder,
     context: Context,
-    data_hash: str,
+    own: Dataset,
+    taken: Collection[str],
     problems: list[str],
 ) -> Table:
     """Test every finished model on all labelled cases of another dataset.
 
     Predictions stay in the model's label ids; the truth's values are read through that dataset's own sets, so
     that classes which it doesn't mark are left out of every score. A case's score is the mean over all models
-    of a row (folds and seeds): none of them saw it.
+    of a row (folds and seeds).
 
     Args:
         data: the other dataset.
         rows: scores on the models' own data.
-        runs: row -> finished runs.
+        runs: row -> the runs behind them.
         folder: of the reproduction.
         context: of the models.
-        data_hash: of the dataset that they were trained on.
+        own: the dataset that they were trained on.
+        taken: names of the tables that there are.
         problems: runs that could not be tested are named here.
 
     Raises:
-        UsageError: the dataset is the one that the models were trained on, or has no labelled case.
+        UsageError: no model to test, no labelled case, two datasets of one name, or an image that the models
+            were trained on.
     """
+    if not rows:
+        raise UsageError(
+            "no finished model of Tables 3 and 4 to test on another dataset; ask for table3 or table4 as well"
+        )
     dataset = open_dataset(data)
+    table = f"external_{dataset.name}"
+    if table in taken:
+        raise UsageError(
+            f"another external dataset is called {dataset.name!r} too; one table would overwrite the other, "
+            "so give one of them another name, in its dataset.yaml"
+        )
     cases = [case.id for case in dataset if case.labels is not None]
     if not cases:
         raise UsageError(f"{data} has no labelled case; external validation needs truths")
-    if hash_dataset(dataset) == data_hash:
-        raise UsageError(f"{data} is the dataset that the models were trained on; give another one")
+    need_unseen(dataset, own)
+    data_hash = hash_dataset(dataset)
     lines: list[dict[str, Cell]] = []
     left_out: list[str] = []
-    for name, own in rows.items():
+    for name, scores in rows.items():
         found = []
         for run in runs[name]:
             try:
-                scores, missing = _test(run, dataset, cases, folder.external(dataset.name, run))
+                tested, missing = _test(run, dataset, data_hash, cases, folder.external(dataset.name, run))
             except CAFRNetError as error:
                 problems.append(f"{run.name} on {dataset.name}: {error}")
                 continue
-            found.append(scores)
+            found.append(tested)
             left_out = missing
-        lines.append(_line(own, found))
+        lines.append(_line(scores, found))
     caption = (
-        f"Models of: {context.caption()} Tested on {dataset.name} ({len(cases)} labelled cases), none of "
-        "which they saw; mean ± standard deviation over cases, all models of a row averaged per case "
-        "first. "
+        f"Models of: {context.caption()} Tested on {dataset.name} ({len(cases)} labelled cases, hash "
+        f"{data_hash[:8]}), none of whose image files is one of those above, byte for byte; mean ± standard "
+        "deviation over cases, all models of a row averaged per case first. "
         + (f"Not annotated there, left out of every score: {', '.join(left_out)}." if left_out else "")
     )
-    return Table(
-        f"external_{dataset.name}", f"External validation on {dataset.name}", caption, COLUMNS, tuple(lines)
-    )
+    title = f"External validation on {dataset.name}"
+    return Table(table, title, caption, COLUMNS, tuple(lines), tuple(doubts(rows.values())))
 
 
-def _test(run: RunFolder, dataset: Dataset, cases: list[str], out: Path) -> tuple[RunScores, list[str]]:
-    """Predict and score, or read what an earlier call found with the same model.
+def need_unseen(dataset: Dataset, own: Dataset) -> None:
+    """Raise UsageError if an image file of a dataset is one of another's, byte for byte.
+
+    The same scan in another file format, or another scan of the same patient, can't be told from here.
+    """
+    seen = {_image_hash(case) for case in own}
+    same = [case.id for case in dataset if _image_hash(case) in seen]
+    if len(same) == len(dataset):
+        raise UsageError(f"{dataset.root} holds the scans that the models were trained on; give others")
+    if same:
+        raise UsageError(
+            f"{dataset.root}: the images of {', '.join(same[:5])}{' ...' if len(same) > 5 else ''} are among "
+            "those that the models were trained on; give a dataset without them"
+        )
+
+
+def _image_hash(case: Case) -> str:
+    if not case.image.is_dir():
+        return sha256(case.image)
+    hashes = sorted(sha256(file) for file in case.image.rglob("*") if file.is_file())
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _test(
+    run: RunFolder, dataset: Dataset, data_hash: str, cases: list[str], out: Path
+) -> tuple[RunScores, list[str]]:
+    """Predict and score, or read what an earlier call found with the same model on the same data.
 
     Returns:
         The scores, and what the dataset does not annotate.
     """
-    mark, about = out / "score.json", {"model": run.model_hash, "cases": cases}
+    mark, about = out / "score.json", {"model": run.model_hash, "data": data_hash, "cases": cases}
     if not (mark.is_file() and read_json(mark) == about):
         there = RunFolder(out, run.row, run.fold, run.seed)
         predict(run, dataset.root, cases, into=there.predictions)

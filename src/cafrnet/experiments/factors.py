@@ -1,6 +1,7 @@
 """What the sensitivity study changes, one thing at a time: the paper's S1 Appendix, and what it leaves open.
 
-Each point is the full CAFR-Net with one change. The reference is the full CAFR-Net itself.
+Each point is the full CAFR-Net with one change. The reference is the full CAFR-Net itself. Patches need a
+grid that is larger than they: whole slices on that same grid are their own reference, a point of their own.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ def _weight(name: str) -> Factor:
     return Factor(f"weight_{name}", f"weight of the {name} loss", "x 1", points, WEIGHTS[name])
 
 
-#: The study, in the order of its table.
+#: 384 pixels of 0.78 mm: the field of view of 256 pixels of 1.17 mm, finer.
+FINER = ("preprocessing.size=384", "preprocessing.pixel_mm=0.78")
+
+#: The study, in the order of its table. A point's place is part of its folder's name: new ones go to the end.
 FACTORS = (
     *(_weight(name) for name in WEIGHTS),
     Factor(
@@ -137,15 +141,11 @@ FACTORS = (
         (
             Point("none", ("sampling.class_aware=0",)),
             Point(
-                "stratified patches",
-                (
-                    "sampling.unit=patch",
-                    "sampling.patch=256",
-                    "preprocessing.size=384",
-                    "preprocessing.pixel_mm=0.78",
-                ),
+                "stratified patches of 256 from 384 px of 0.78 mm",
+                ("sampling.unit=patch", "sampling.patch=256", *FINER),
             ),
             Point("all slices for a class", ("sampling.class_aware=1",)),
+            Point("whole slices of 384 px of 0.78 mm", FINER),
         ),
     ),
 )

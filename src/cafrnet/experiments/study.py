@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from .probes.learning_curve import SIZES as CURVE_SIZES
 from .probes.learning_curve import small_splits
 from .protocol import Budget
 from .rows import REFERENCE, TABLE3, TABLE4, Row, table3
+
+logger = logging.getLogger(__name__)
 
 #: What can be asked for; ``all`` is all of it.
 WHAT = ("table3", "table4", "sensitivity", "robustness", "learning-curve", "figures")
@@ -46,6 +49,7 @@ class Study:
         ablation: rows of Table 4.
         factors: of the sensitivity study.
         curve: model -> its rows with fewer training cases; the model's own row has all of them.
+        sizes_left_out: of the learning curve, since the fold has fewer training cases.
         folds: of the tables.
         few_folds: of sensitivity and learning curve, which have many rows: the first of ``folds``.
         points: of each factor; None for all.
@@ -56,6 +60,7 @@ class Study:
     ablation: tuple[Row, ...]
     factors: tuple[Factor, ...]
     curve: dict[str, tuple[Row, ...]]
+    sizes_left_out: tuple[int, ...]
     folds: tuple[int, ...]
     few_folds: tuple[int, ...]
     points: int | None
@@ -64,6 +69,12 @@ class Study:
     def points_of_study(self) -> list[Row]:
         """Rows of the sensitivity study without the reference."""
         return [row for factor in self.factors for row in factor.rows(self.points)]
+
+    @property
+    def curve_rows(self) -> list[Row]:
+        """Rows of the learning curve, those with all training cases included."""
+        models = {row.name: row for row in TABLE3}
+        return [row for name, small in self.curve.items() for row in (models[name], *small)]
 
     def asked(self) -> list[tuple[Row, tuple[int, ...]]]:
         """Return every row with the folds that it is wanted on; a row may come more than once.
@@ -76,10 +87,7 @@ class Study:
         if self.factors:
             rows += [(row, ()) for row in TABLE4]
             rows += [(row, self.few_folds) for row in (FULL, *self.points_of_study)]
-        for name, small in self.curve.items():
-            whole = next(row for row in TABLE3 if row.name == name)
-            rows += [(row, self.few_folds) for row in (whole, *small)]
-        return rows
+        return rows + [(row, self.few_folds) for row in self.curve_rows]
 
     def write_small_splits(self, split: Split, folder: Folder, seeds: Sequence[int]) -> None:
         """Write the splits with fewer training cases; nested, so that each holds all cases of the smaller."""
@@ -116,27 +124,41 @@ def make_study(
         comparison = [r for r in table3("both", recipes) if r.name in only or r.recipe in recipes]
         ablation = [row for row in ablation if row.name in only]
         factors = [factor for factor in factors if factor.name in only]
+    curve: dict[str, tuple[Row, ...]] = {}
+    gone: tuple[int, ...] = ()
+    if "learning-curve" in asked:
+        fitting, gone = _curve_sizes(budget, split)
+        curve = {row.name: _curve(row, fitting) for row in TABLE3 if row.name in CURVE_ROWS}
     return Study(
         what,
         tuple(comparison if asked & {"table3", "robustness", "figures"} else ()),
         tuple(ablation if asked & {"table4", "figures"} else ()),
         tuple(factors if "sensitivity" in asked else ()),
-        _curve(budget, split) if "learning-curve" in asked else {},
+        curve,
+        gone,
         budget.folds,
         budget.folds[:1],
         budget.points,
     )
 
 
-def _curve(budget: Budget, split: Split) -> dict[str, tuple[Row, ...]]:
+def _curve_sizes(budget: Budget, split: Split) -> tuple[list[int], tuple[int, ...]]:
+    """Return the sizes below all training cases of the fold, and those above, which there can't be."""
     whole = len(split.parts(budget.folds[0])["train"])
     sizes = CURVE_SIZES if budget.points is None else CURVE_SIZES[: budget.points - 1]
-    found = {}
-    for row in TABLE3:
-        if row.name in CURVE_ROWS:
-            found[row.name] = tuple(
-                Row(f"{row.name}-train{n}", f"{row.label}, {n} training cases", row.recipe, train_cases=n)
-                for n in sizes
-                if n < whole
-            )
-    return found
+    gone = tuple(n for n in sizes if n > whole)
+    if gone:
+        logger.warning(
+            "the fold has %d training cases: %s are left out of the learning curve, all %d are the largest",
+            whole,
+            ", ".join(map(str, gone)),
+            whole,
+        )
+    return [n for n in sizes if n < whole], gone
+
+
+def _curve(row: Row, sizes: Sequence[int]) -> tuple[Row, ...]:
+    return tuple(
+        Row(f"{row.name}-train{n}", f"{row.label}, {n} training cases", row.recipe, train_cases=n)
+        for n in sizes
+    )

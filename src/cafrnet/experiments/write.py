@@ -11,7 +11,7 @@ from typing import Any
 
 from ..datasets import Dataset, Split
 from ..errors import CAFRNetError
-from .collect import from_outside, gather
+from .collect import folders_of, from_outside, gather
 from .cost import Cost, measure
 from .engines import LATE, Clock, Outcome
 from .external import external as external_table
@@ -21,7 +21,7 @@ from .job import Plan
 from .layout import Folder
 from .nnunet.row import RealRow
 from .page import Written, write_page
-from .parts import draw_sensitivity, makers
+from .parts import MAKERS, draw_sensitivity, makers
 from .protocol import Budget
 from .rows import REFERENCE, TABLE4, Row
 from .score import read_thresholds
@@ -71,8 +71,11 @@ class Work:
         )
 
     def scores(self, rows: Sequence[Row], folds: Sequence[int], problems: list[str]) -> dict[str, RowScores]:
-        """Return the scores of rows on some folds."""
-        return gather(rows, folds, self.jobs, self.split, problems)
+        """Return the scores of rows on some folds; what can't be used is named once in ``problems``."""
+        found: list[str] = []
+        scores = gather(rows, folds, self.jobs, self.split, found)
+        problems += [problem for problem in found if problem not in problems]
+        return scores
 
 
 def write_all(
@@ -113,7 +116,7 @@ def write_all(
         _attempt(f"external {path}", partial_of(_external, work, written, path, partial), written)
     _save(work, written, partial)  # before what takes long: an interruption there loses no table
     for part in work.study.what:
-        _draw(part, work, written, threads, workers)
+        _draw(part, work, written, partial, threads, workers)
     _save(work, written, partial)
     return written
 
@@ -137,28 +140,41 @@ def unfinished(work: Work, outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def _draw(part: str, work: Work, written: Written, threads: int, workers: int) -> None:
+def _draw(part: str, work: Work, written: Written, partial: str, threads: int, workers: int) -> None:
     """Draw and measure what belongs to a part beside its tables; nothing new after the time limit."""
+    if part not in MAKERS:
+        return
+    folds = work.study.few_folds if part == "learning-curve" else work.study.folds
+    subject = _subject(part, folds, work, written.problems, threads, workers)
+    for name, make in makers(part, subject, work.context(folds, partial)).items():
+        if work.clock.over:
+            written.problems.append(f"{name}: {LATE}")
+        else:
+            _attempt(name, partial_of(_add, written, make), written)
+
+
+def _subject(
+    part: str, folds: Sequence[int], work: Work, problems: list[str], threads: int, workers: int
+) -> Subject:
     study = work.study
-    subject = Subject(
+    rows = study.curve_rows if part == "learning-curve" else [*study.comparison, *study.ablation]
+    scores = work.scores(rows, folds, problems)
+    return Subject(
         folder=work.folder,
         data=work.data,
         comparison=tuple(row.name for row in study.comparison),
         ablation=tuple(row.name for row in study.ablation),
         reference=REFERENCE,
-        folds=study.few_folds if part == "learning-curve" else study.folds,
-        curve={name: {row.name: row.train_cases or 0 for row in rows} for name, rows in study.curve.items()},
+        scores=scores,
+        found=folders_of(scores, folds, work.jobs),
+        curve={name: {row.name: row.train_cases or 0 for row in own} for name, own in study.curve.items()},
+        sizes_left_out=study.sizes_left_out,
         levels=work.budget.strengths,
         disturbed=work.budget.disturbed,
         thresholds=read_thresholds(work.folder.thresholds) if work.folder.thresholds.is_file() else None,
         threads=threads,
         workers=workers,
     )
-    for name, make in makers(part, subject).items():
-        if work.clock.over:
-            written.problems.append(f"{name}: {LATE}")
-        else:
-            _attempt(name, partial_of(_add, written, make), written)
 
 
 def _add(written: Written, make: Callable[[], Made]) -> None:
@@ -170,13 +186,11 @@ def _add(written: Written, make: Callable[[], Made]) -> None:
 def _external(work: Work, written: Written, path: Path, partial: str) -> None:
     rows = [*work.study.comparison, *work.study.ablation]
     scores = work.scores(rows, work.study.folds, written.problems)
-    runs = {
-        row.name: [job.run for job in work.jobs.expected(row.name, work.study.folds) if job.run.finished]
-        for row in rows
-    }
+    runs = folders_of(scores, work.study.folds, work.jobs)
     context = work.context(work.study.folds, partial)
-    same = work.manifest["identity"]["data"]
-    written.tables.append(external_table(path, scores, runs, work.folder, context, same, written.problems))
+    taken = [table.name for table in written.tables]
+    made = external_table(path, scores, runs, work.folder, context, work.dataset, taken, written.problems)
+    written.tables.append(made)
 
 
 def _attempt(part: str, make: Callable[[], None], written: Written) -> None:
@@ -264,4 +278,4 @@ def _sensitivity(work: Work, written: Written, partial: str) -> None:
     scores = work.scores(rows, study.few_folds, written.problems)
     context = work.context(study.few_folds, partial)
     written.tables.append(sensitivity(study.factors, study.points, scores, context))
-    _add(written, lambda: draw_sensitivity(study.factors, study.points, scores, work.folder))
+    _add(written, lambda: draw_sensitivity(study.factors, study.points, scores, work.folder, context))

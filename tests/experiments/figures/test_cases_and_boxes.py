@@ -4,7 +4,7 @@ import pytest
 
 from cafrnet.datasets import open_dataset
 from cafrnet.errors import UsageError
-from cafrnet.experiments.figures.boxes import class_scores, per_class_boxes, split_by_frequency
+from cafrnet.experiments.figures.boxes import Truth, class_scores, per_class_boxes, split_by_frequency
 from cafrnet.experiments.figures.cases import best_to_worst, ranked_cases
 from cafrnet.experiments.figures.views import find_predictions
 
@@ -42,16 +42,28 @@ def test_fig_5(tmp_path):
     predictions = find_predictions(rows)
     drawn = best_to_worst(open_dataset(data), rows, predictions, tmp_path / "fig5.png", reference="a")
     drawn_well(drawn, "DSC of a among 2 test cases: best Case1", "worst Case2")
+    assert drawn.caption.endswith("the mean over its structures.")
+    rows["b"].append(put_scores(run_of(tmp_path, "b", seed=1), {"Case1": {2: 0.7}, "Case2": {2: 0.6}}))
+    drawn = best_to_worst(open_dataset(data), rows, predictions, tmp_path / "fig5.png", reference="a")
+    drawn_well(drawn, "over the seeds, while the label map is that of the lowest seed alone")
     with pytest.raises(UsageError, match="no runs of c"):
         best_to_worst(open_dataset(data), rows, predictions, tmp_path / "f.png", reference="c")
 
 
-def test_a_structure_of_fewer_than_half_of_the_cases_is_rare():
-    scores = {
-        "a": {2: dict.fromkeys("wxyz", 0.9), 10: {"w": 0.1}, 12: dict.fromkeys("wx", 0.5)},
-        "b": {2: {"w": 0.9}, 10: {"w": 0.2}},
-    }
-    assert split_by_frequency(scores) == ([2, 12], [10])
+def test_what_fewer_than_half_of_the_truths_hold_is_rare(tmp_path):
+    """Of four truths, all hold L5 (2), which is found in one; one holds S (1), which is invented in three."""
+    run = put_scores(run_of(tmp_path), {c: {12: 0.7} for c in "wxyz"})
+    with run.cases.open("a") as file:
+        file.write("w,2,found,0.9,1\n" + "".join(f"{c},2,missed,0,\n" for c in "xyz"))
+        file.write("w,1,found,0.9,1\n" + "".join(f"{c},1,invented,0,\n" for c in "xyz"))
+    truth = Truth.of([run.cases])
+    assert [truth.count(i) for i in (1, 2, 12, 10)] == [1, 4, 4, 0]
+    distances = {"a": class_scores([run.cases], "hd95_mm")}
+    assert len(distances["a"][2]) == 1
+    assert split_by_frequency(distances, truth) == ([2, 12], [1])
+    overlaps = {"a": class_scores([run.cases], "dsc")}
+    assert len(overlaps["a"][1]) == 4
+    assert split_by_frequency(overlaps, truth) == ([2, 12], [1])
 
 
 def test_seeds_are_averaged_and_canal_left_out(tmp_path):

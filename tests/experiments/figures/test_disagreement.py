@@ -148,8 +148,10 @@ def test_bad_input(data, tmp_path):
     same = planted(data, tmp_path, "b")
     with pytest.raises(UsageError, match="never differ"):
         zooms(dataset, find_predictions({"a": [one], "b": [same]}), tmp_path / "f.png", reference="a")
-    with pytest.raises(UsageError, match="no predictions"):
-        find_predictions({"a": [run_of(tmp_path, "none")]})
+    with pytest.raises(InputError, match="none has no label maps"):
+        find_predictions({"a": [one], "none": [run_of(tmp_path, "none")]})
+    with pytest.raises(UsageError, match="no runs came"):
+        find_predictions({})
     more = planted(data, tmp_path, "c", case="Case2")
     with pytest.raises(InputError, match=r"not tested on the same cases.*Case1, Case2"):
         find_predictions({"a": [one], "c": [more]})

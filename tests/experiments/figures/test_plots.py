@@ -5,16 +5,21 @@ import pytest
 from cafrnet.datasets import open_dataset
 from cafrnet.errors import InputError, UsageError
 from cafrnet.evaluation.tables import write_csv
+from cafrnet.experiments.factors import FACTORS
 from cafrnet.experiments.figures.classes import class_counts
 from cafrnet.experiments.figures.learning_curve import learning_curve
 from cafrnet.experiments.figures.maps import attention_pictures, embedding_plane
 from cafrnet.experiments.figures.robustness import robustness_curves
 from cafrnet.experiments.figures.sensitivity import Setting, sensitivity
+from cafrnet.experiments.layout import Folder
+from cafrnet.experiments.parts import draw_sensitivity
 from cafrnet.experiments.probes import embeddings
 from cafrnet.experiments.probes import learning_curve as curve
 from cafrnet.experiments.probes import robustness_summary as robust
+from cafrnet.experiments.tables.context import Context
 
 from ..probes.folders import holdout, put_network, run_of
+from ..small import row_scores, run_scores
 from .pictures import drawn_well
 
 
@@ -29,13 +34,29 @@ def test_sensitivity_says_whether_noise_is_known(tmp_path):
         sensitivity([Setting("x", ("0",), ((0.7,),), "1")], tmp_path / "c.png")
 
 
-def test_robustness_counts_what_failed(tmp_path):
+def test_points_that_are_not_there_are_named(tmp_path):
+    factor = next(f for f in FACTORS if f.name == "temperature")
+    there = {"cafr_net": 0.8, "temperature-0": 0.7}
+    scores = {n: row_scores(n, run_scores({"c": v}, converged=n == "cafr_net")) for n, v in there.items()}
+    context = Context("hand", "d" * 64, 1, (0,), 5, 20, 16, (0,), "small", "s" * 64)
+    (drawn,) = draw_sensitivity([factor], None, scores, Folder(tmp_path), context).figures
+    assert drawn.caption.startswith(context.caption())
+    drawn_well(drawn, "Not run: CLR temperature: 0.5; CLR temperature: 0.2.")
+    drawn_well(drawn, "temperature-0: not converged (1 of 1 runs); no claim.")
+    del scores["temperature-0"]
+    assert not draw_sensitivity([factor], None, scores, Folder(tmp_path), context).figures
+
+
+def test_robustness_tells_what_failed_from_what_had_nothing_left(tmp_path):
     path = tmp_path / "robustness_summary.csv"
-    base = {"row": "a", "cases": 5, "dsc": 0.8, "dsc_after_shift": 0.8, "levels_right": 1.0, "failed": 0}
+    base = {"row": "a", "cases": 5, "dsc": 0.8, "dsc_after_shift": 0.8, "levels_right": 1.0}
+    base |= {"failed": 0, "nothing_left": 0}
     lines = [{**base, "kind": "none", "level": 0, "strength": 0}]
     lines += [{**base, "kind": "noise", "level": k, "strength": k / 50, "failed": 1} for k in (1, 2)]
+    lines += [{**base, "kind": "top_cut", "level": 5, "strength": 0.5, "clean_dsc": 0.9, "nothing_left": 1}]
     write_csv(path, robust.SUMMARY, lines)
-    drawn_well(robustness_curves(path, tmp_path / "a.png"), "mean over 5 cases", "segmented: 2.")
+    words = ("mean over 5 cases", "segmented: 2;", "left to score: 1.")
+    drawn_well(robustness_curves(path, tmp_path / "a.png"), *words)
     with pytest.raises(UsageError, match="metric 'hd'"):
         robustness_curves(path, tmp_path / "a.png", metric="hd")
     write_csv(path, robust.SUMMARY, lines[:1])

@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from cafrnet.errors import UsageError
+from cafrnet.evaluation.tables import write_csv
 from cafrnet.experiments.probes import embeddings
 from cafrnet.experiments.probes.cells import CELLS, Cells, choose_cells, sample_features
 from cafrnet.experiments.probes.embeddings import (
     between_to_within,
     case_interval,
+    differences,
     separation,
     silhouettes,
     tsne,
@@ -17,6 +19,7 @@ from cafrnet.experiments.probes.embeddings import (
 from cafrnet.experiments.probes.networks import load_network
 from cafrnet.experiments.probes.tables import read_csv
 
+from ..small import row_scores, run_scores
 from .folders import holdout, put_network, run_of
 
 
@@ -91,16 +94,40 @@ def test_the_tables_of_two_runs(tiny_dataset, tmp_path, monkeypatch):
         put_network(run_of(tmp_path, row), holdout(*cases), w)
         for row, w in (("a", "clr=true"), ("b", "clr=false"))
     ]
-    path = separation(runs, tiny_dataset, tmp_path / "out", pairs=[("a", "b")])
+    path = separation(runs, tiny_dataset, tmp_path / "out")
     lines = read_csv(path, embeddings.COLUMNS)
     assert [x["row"] for x in lines] == ["a", "b"]
     assert all(x["low"] < x["between_to_within"] < x["high"] and -1 <= x["silhouette"] <= 1 for x in lines)
-    (pair,) = read_csv(tmp_path / "out/embeddings_differences.csv", embeddings.DIFFERENCES)
+    rows = {row: row_scores(row, run_scores({})) for row in "ab"}
+    (pair,) = read_csv(differences(rows, [("a", "b")], tmp_path / "out"), embeddings.DIFFERENCES)
     assert pair["difference"] == pytest.approx(lines[0]["silhouette"] - lines[1]["silhouette"], abs=1e-5)
     assert 0 <= pair["p"] <= 1
     points = read_csv(tmp_path / "out/embeddings_tsne.csv", ("x", "y", "id"))
     assert {x["row"] for x in points} == {"a", "b"}
     assert all(x["id"] > 0 for x in points)
+
+
+def put_silhouettes(out, rows, cases=10):
+    lines = [
+        {"row": row, "fold": 0, "seed": 0, "case": f"c{k}", "silhouette": value}
+        for row, value in rows.items()
+        for k in range(cases)
+    ]
+    write_csv(out / "embeddings_cases.csv", embeddings.CASE_COLUMNS, lines)
+
+
+def test_pairs_are_corrected_together_and_what_did_not_converge_has_no_p(tmp_path):
+    """All ten cases differ in one direction: 2 of 2^10 ways to give them signs, twice that for two tests."""
+    silhouettes_of = {"full": 0.3, "lafr": 0.2, "clr": 0.3, "baseline": 0.1, "rising": 0.4}
+    put_silhouettes(tmp_path, silhouettes_of)
+    rows = {n: row_scores(n, run_scores({}, converged=n != "rising")) for n in silhouettes_of}
+    pairs = [("full", "lafr"), ("clr", "baseline"), ("rising", "baseline")]
+    *tested, rising = read_csv(differences(rows, pairs, tmp_path), embeddings.DIFFERENCES)
+    assert [line["p"] for line in tested] == pytest.approx([2 / 2**10] * 2, rel=1e-3)
+    assert [line["p_holm"] for line in tested] == pytest.approx([4 / 2**10] * 2, rel=1e-3)
+    assert rising["difference"] == pytest.approx(0.3)
+    assert (rising["p"], rising["p_holm"], rising["low"]) == (None, None, None)
+    assert rising["reason"] == "rising: not converged (1 of 1 runs)"
 
 
 def test_too_few_cells_have_no_plane():
@@ -110,6 +137,6 @@ def test_too_few_cells_have_no_plane():
 def test_bad_input(tiny_dataset, tmp_path):
     with pytest.raises(UsageError, match="no trained runs"):
         separation([], tiny_dataset, tmp_path)
-    run = put_network(run_of(tmp_path), holdout("Case1"))
+    put_silhouettes(tmp_path, {"a": 0.5})
     with pytest.raises(UsageError, match="no run of other"):
-        separation([run], tiny_dataset, tmp_path, pairs=[("cafr_net", "other")])
+        differences({"a": row_scores("a", run_scores({}))}, [("a", "other")], tmp_path)

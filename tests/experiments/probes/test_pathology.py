@@ -1,5 +1,7 @@
 """Gradings against scores that were made to follow them."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -46,10 +48,40 @@ def test_what_cannot_be_correlated_says_why(tiny_dataset, gradings, tmp_path):
     few = followed(tmp_path / "few", cases=7)
     table = read_csv(pathology([few], tiny_dataset, tmp_path / "few", gradings=gradings), COLUMNS)
     assert table[0]["spearman"] is None
-    assert table[0]["reason"] == "too few: 14 discs of 7 cases, at least 8 of each were expected"
+    assert table[0]["reason"] == "too few: 14 discs of 7 patients, at least 8 of each were expected"
 
 
-def test_the_interval_draws_cases_not_discs():
+def test_all_series_of_a_patient_have_its_grades(tiny_dataset, gradings, tmp_path):
+    """Case1 and Case2 are of patient 1: two scans of one disc, and one patient."""
+    shutil.copytree(tiny_dataset, tmp_path / "data")
+    lines = "".join(f"Case{k},{max(1, k - 1)}\n" for k in range(1, 9))
+    (tmp_path / "data/patients.csv").write_text(f"case,patient\n{lines}")
+    run = put_scores(run_of(tmp_path), {"Case1": {11: 0.4}, "Case2": {11: 0.6}})
+    (line, *_) = read_csv(pathology([run], tmp_path / "data", tmp_path / "out", gradings=gradings), COLUMNS)
+    assert (line["discs"], line["cases"], line["patients"]) == (2, 2, 1)
+    discs = read_csv(tmp_path / "out/pathology_discs.csv", ())
+    assert [(d["patient"], d["case"], d["Pfirrmann"]) for d in discs] == [(1, "Case1", 1), (1, "Case2", 1)]
+
+
+def test_an_empty_grade_is_none_and_words_are_refused(tiny_dataset, gradings, tmp_path):
+    run = followed(tmp_path)
+    text = gradings.read_text()
+    gradings.write_text(text.replace("1,1,1,0\n", "1,1,,0\n"))
+    table = read_csv(pathology([run], tiny_dataset, tmp_path / "out", gradings=gradings), COLUMNS)
+    assert {(x["grading"], x["discs"]) for x in table} == {("Pfirrmann", 15), ("Modic", 16)}
+    for row, message in (
+        ("2,1,severe,0", "row 3 below the header, column 'Pfirrmann': 'severe' came; a number or an empty"),
+        ("2,,2,0", "row 3 below the header, column 'IVD label': nothing came; the number of a disc"),
+        ("2,1.5,2,0", "column 'IVD label': 1.5 came"),
+        (",1,2,0", "column 'Patient': nothing came"),
+        ("2,1,nan,0", "column 'Pfirrmann': nan came"),
+    ):
+        gradings.write_text(text.replace("2,1,2,0", row))
+        with pytest.raises(InputError, match=f"gradings.csv, .*{message}"):
+            pathology([run], tiny_dataset, tmp_path / "out", gradings=gradings)
+
+
+def test_the_interval_draws_patients_not_discs():
     grade = np.tile([1.0, 2.0, 3.0], 10)
     score = np.tile([0.9, 0.8, 0.7], 10)
     case = np.repeat(np.arange(10), 3)
@@ -61,7 +93,7 @@ def test_the_interval_draws_cases_not_discs():
 
 
 def test_equal_scores_have_no_correlation():
-    discs = [{"row": "a", "case": f"c{k}", "g": float(k), "s": 0.5} for k in range(9)]
+    discs = [{"row": "a", "case": f"c{k}", "patient": k, "g": float(k), "s": 0.5} for k in range(9)]
     assert (
         correlate("a", "g", "s", discs, np.random.default_rng(0))["reason"] == "every disc has the same score"
     )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import UsageError, nearest
-from ...evaluation.scores import METRICS, OVERLAPS
+from ...evaluation.scores import METRICS, OVERLAPS, PENALISED
 from ...labels import TABLE
 from ..layout import RunFolder
 from ..probes.tables import read_csv
+from ..tables.structures import RARE
 from .drawing import Drawn, NothingToShow, canvas, colour_of, save
-
-#: A structure that fewer than this share of the cases hold is rare: its box says little, so it stands apart.
-COMMON_SHARE = 0.5
 
 #: model -> structure's id -> case -> score, seeds averaged.
 Scores = Mapping[str, Mapping[int, Mapping[str, float]]]
@@ -35,14 +34,15 @@ def per_class_boxes(rows: Mapping[str, Sequence[RunFolder]], path: Path, *, metr
     scores = {row: class_scores([run.cases for run in runs], metric) for row, runs in rows.items() if runs}
     if not any(scores.values()):
         raise NothingToShow(f"no structure of any case has {metric}; were the models trained long enough?")
-    common, rare = split_by_frequency(scores)
+    there = Truth.of([run.cases for runs in rows.values() for run in runs])
+    common, rare = split_by_frequency(scores, there)
     sides = [(title, ids) for title, ids in (("common structures", common), ("rare structures", rare)) if ids]
     figure = canvas(2 + 0.22 * len(scores) * (len(common) + len(rare)) + 1.2 * len(sides), 4)
     grid = figure.subplots(
         1, len(sides), squeeze=False, sharey=True, width_ratios=[max(2, len(ids)) for _, ids in sides]
     )[0]
     for axes, (title, ids) in zip(grid, sides, strict=True):
-        _panel(axes, scores, ids)
+        _panel(axes, scores, ids, there)
         axes.set_title(title, fontsize=9)
     if metric in OVERLAPS:
         grid[0].set_ylim(-0.03, 1.03)
@@ -51,7 +51,36 @@ def per_class_boxes(rows: Mapping[str, Sequence[RunFolder]], path: Path, *, metr
         grid[0].plot([], color=colour_of(k), linewidth=6, label=row)[0] for k, row in enumerate(scores)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(7, len(scores)), fontsize=8)
-    return save(figure, path, _caption(scores, metric, rare))
+    return save(figure, path, _caption(scores, metric, rare, there))
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the truths of the test cases hold, as the evaluator's tables tell it.
+
+    Attributes:
+        cases: ids of all.
+        holding: structure's id -> cases whose truth holds it: those in which it was found or missed.
+    """
+
+    cases: frozenset[str]
+    holding: Mapping[int, frozenset[str]]
+
+    @classmethod
+    def of(cls, tables: Sequence[Path]) -> Truth:
+        """Read ``cases.csv`` of several runs."""
+        lines = [line for path in tables for line in read_csv(path, ("case", "id", "status"))]
+        held: dict[int, set[str]] = {}
+        for line in lines:
+            if line["status"] in ("found", "missed"):
+                held.setdefault(int(line["id"]), set()).add(line["case"])
+        return cls(
+            frozenset(line["case"] for line in lines), {i: frozenset(cases) for i, cases in held.items()}
+        )
+
+    def count(self, identity: int) -> int:
+        """Return how many truths hold a structure."""
+        return len(self.holding.get(identity, ()))
 
 
 def class_scores(tables: Sequence[Path], metric: str) -> dict[int, dict[str, float]]:
@@ -65,19 +94,17 @@ def class_scores(tables: Sequence[Path], metric: str) -> dict[int, dict[str, flo
     return {i: {case: sum(v) / len(v) for case, v in cases.items()} for i, cases in sorted(found.items())}
 
 
-def split_by_frequency(scores: Scores) -> tuple[list[int], list[int]]:
-    """Return the ids of common and of rare structures, each along the column from below.
+def split_by_frequency(scores: Scores, truth: Truth) -> tuple[list[int], list[int]]:
+    """Return the ids of common and of rare structures with scores, each along the column from below.
 
-    Rare: fewer than half of all cases have a score of it, with the model that has most.
+    Rare: fewer than half of the truths hold it. Its box says little, so it stands apart.
     """
-    cases = {case for own in scores.values() for by_case in own.values() for case in by_case}
     ids = [i for i in TABLE.column if any(i in own for own in scores.values())]
-    most = {i: max(len(own.get(i, {})) for own in scores.values()) for i in ids}
-    rare = [i for i in ids if most[i] < COMMON_SHARE * len(cases)]
+    rare = [i for i in ids if truth.count(i) < RARE * len(truth.cases)]
     return [i for i in ids if i not in rare], rare
 
 
-def _panel(axes, scores: Scores, ids: Sequence[int]) -> None:
+def _panel(axes, scores: Scores, ids: Sequence[int], truth: Truth) -> None:
     width = 0.8 / len(scores)
     for k, own in enumerate(scores.values()):
         at = [n for n, i in enumerate(ids) if own.get(i)]
@@ -91,18 +118,19 @@ def _panel(axes, scores: Scores, ids: Sequence[int]) -> None:
         )  # fmt: skip
         for box in drawn["boxes"]:
             box.set_facecolor(colour_of(k))
-    counts = [max(len(own.get(i, {})) for own in scores.values()) for i in ids]
-    names = [f"{TABLE[i].name}\nn={n}" for i, n in zip(ids, counts, strict=True)]
-    axes.set_xticks(range(len(ids)), names, fontsize=7)
+    axes.set_xticks(range(len(ids)), [f"{TABLE[i].name}\nn={truth.count(i)}" for i in ids], fontsize=7)
     axes.set_xlim(-0.6, len(ids) - 0.4)
     axes.grid(axis="y", alpha=0.3)
 
 
-def _caption(scores: Scores, metric: str, rare: Sequence[int]) -> str:
-    cases = {case for own in scores.values() for by_case in own.values() for case in by_case}
+def _caption(scores: Scores, metric: str, rare: Sequence[int], truth: Truth) -> str:
     apart = ", ".join(TABLE[i].name for i in rare) or "none"
+    over = "found, missed or invented (0 for the last two)" if metric in OVERLAPS else "found"
+    if metric in PENALISED:
+        over = "found, missed or invented (the volume's diagonal for the last two)"
     return (
-        f"{metric} per structure over {len(cases)} test cases (seeds averaged), {', '.join(scores)}. Box: "
-        "quartiles; whiskers: the farthest values within 1.5 times the box. Rare structures, which fewer "
-        f"than half of the cases hold, stand apart: {apart}."
+        f"{metric} per structure over {len(truth.cases)} test cases (seeds averaged), {', '.join(scores)}. "
+        f"Box: quartiles of the cases in which the structure is {over}; whiskers: the farthest values within "
+        "1.5 times the box. n: cases whose truth holds it. Rare structures, which fewer than half of the "
+        f"truths hold, stand apart: {apart}."
     )

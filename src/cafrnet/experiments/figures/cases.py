@@ -77,6 +77,13 @@ def best_to_worst(
     caption = (
         f"Cases by rank of the DSC of {reference} among {len(own)} test cases: {'; '.join(places)}. Shown is "
         "the slice with the most voxels of structures 1-19 in the truth; DSC is the case score in 3D, the "
-        "mean over its structures."
+        f"mean over its structures{_seeds(rows)}."
     )
     return save(figure, path, caption)
+
+
+def _seeds(rows: Mapping[str, Sequence[RunFolder]]) -> str:
+    """Say which of several seeds is shown; nothing where each model has one."""
+    if all(len({run.seed for run in runs}) == 1 for runs in rows.values()):
+        return ""
+    return ", and over the seeds, while the label map is that of the lowest seed alone"

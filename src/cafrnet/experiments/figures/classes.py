@@ -7,8 +7,7 @@ from pathlib import Path
 from ...datasets import Dataset
 from ...datasets.class_figure import THRESHOLD_PERCENT, draw
 from ...datasets.statistics import Statistics, statistics
-from ...files import write_text
-from .drawing import Drawn
+from .drawing import Drawn, write_caption
 
 
 def class_counts(dataset: Dataset, path: Path) -> Drawn:
@@ -19,9 +18,7 @@ def class_counts(dataset: Dataset, path: Path) -> Drawn:
     """
     found = statistics(dataset)
     draw(found, path)
-    text = caption(found)
-    write_text(path.with_suffix(".txt"), text + "\n")
-    return Drawn(path, text)
+    return write_caption(path, caption(found))
 
 
 def caption(found: Statistics) -> str:

@@ -62,6 +62,15 @@ def save(figure: Figure, path: Path, caption: str) -> Drawn:
     """
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=DPI, format="png")
+    return write_caption(path, caption)
+
+
+def write_caption(path: Path, caption: str) -> Drawn:
+    """Write the caption of a figure beside it, in place of another.
+
+    Raises:
+        InputError: the system refused to write.
+    """
     write_text(path.with_suffix(".txt"), caption + "\n")
     return Drawn(path, caption)
 

@@ -16,10 +16,9 @@ GRADINGS = "gradings.csv"
 def figure_makers(subject: Subject) -> dict[str, Callable[[], Made]]:
     """Return the paper's figures by name, each a function that draws it; one that fails stops no other.
 
-    ``pathology`` is among them only where the dataset has gradings. Each raises CAFRNetError: no finished
-    runs, a file that can't be read, or a missing extra.
+    Each raises CAFRNetError: no finished runs, a file that can't be read, or a missing extra.
     """
-    makers = {
+    return {
         "figure1": lambda: _architecture(subject),
         "figure2": lambda: _classes(subject),
         "figure3": lambda: _curves(subject),
@@ -31,14 +30,17 @@ def figure_makers(subject: Subject) -> dict[str, Callable[[], Made]]:
         "attention": lambda: _attention(subject),
         "embeddings": lambda: _embeddings(subject),
     }
-    if (subject.data / GRADINGS).is_file():
-        makers["pathology"] = lambda: _pathology(subject)
-    return makers
 
 
 def robustness_makers(subject: Subject) -> dict[str, Callable[[], Made]]:
-    """Return the robustness study by name; it takes a prediction per case, artefact, strength and run."""
-    return {"robustness": lambda: _robustness(subject)}
+    """Return the robustness study by name; it takes a prediction per case, artefact, strength and run.
+
+    ``pathology``, which needs none, is part of it where the dataset has gradings.
+    """
+    makers = {"robustness": lambda: _robustness(subject)}
+    if (subject.data / GRADINGS).is_file():
+        makers["pathology"] = lambda: _pathology(subject)
+    return makers
 
 
 def curve_makers(subject: Subject) -> dict[str, Callable[[], Made]]:
@@ -69,87 +71,90 @@ def _curves(subject: Subject) -> Made:
     rows = {name: runs for name in names if (runs := subject.runs(name))}
     drawn = training_curves(rows, subject.picture("figure3_curves"))
     title = "Training and validation Dice at the end of training, and the gap"
-    return Made([drawn], [as_table(drawn.path.with_suffix(".csv"), "curves", title, drawn.caption)])
+    table = as_table(drawn.path.with_suffix(".csv"), "curves", title, drawn.caption)
+    return Made([drawn], [table], subject.doubts(rows))
 
 
 def _zooms(subject: Subject, names: Sequence[str], figure: str, *, regions: bool) -> Made:
     from .views import find_predictions
     from .zooms import zooms
 
-    predictions = find_predictions(subject.rows(names))
+    rows = subject.together(names)
     drawn = zooms(
         subject.dataset,
-        predictions,
+        find_predictions(rows.runs),
         subject.picture(f"{figure}_zooms"),
         reference=subject.reference,
         regions=regions,
         thresholds=subject.thresholds,
     )
-    return Made([drawn])
+    return Made([drawn], notes=rows.notes)
 
 
 def _cases(subject: Subject) -> Made:
     from .cases import best_to_worst
     from .views import find_predictions
 
-    rows = subject.rows(subject.comparison)
+    rows = subject.together(subject.comparison)
     drawn = best_to_worst(
         subject.dataset,
-        rows,
-        find_predictions(rows),
+        rows.runs,
+        find_predictions(rows.runs),
         subject.picture("figure5_cases"),
         reference=subject.reference,
     )
-    return Made([drawn])
+    return Made([drawn], notes=rows.notes)
 
 
 def _boxes(subject: Subject, metric: str) -> Made:
     from .boxes import per_class_boxes
 
-    rows = subject.rows(subject.comparison)
-    return Made([per_class_boxes(rows, subject.picture(f"per_class_{metric}"), metric=metric)])
+    rows = subject.together(subject.comparison)
+    drawn = per_class_boxes(rows.runs, subject.picture(f"per_class_{metric}"), metric=metric)
+    return Made([drawn], notes=rows.notes)
 
 
 def _attention(subject: Subject) -> Made:
     from ..probes.attention import attention_ratios
     from .maps import attention_pictures
 
-    names = [row for row in subject.ablation if _uses(subject, row, "lafr")]
-    runs = [run for row in names for run in subject.runs(row)]
-    table = attention_ratios(runs, subject.data, subject.folder.probes)
-    drawn = attention_pictures(runs[-1], subject.data, subject.picture("lafr_attention"))
+    rows = subject.together([row for row in subject.ablation if _uses(subject, row, "lafr")])
+    table = attention_ratios(rows.all_runs, subject.data, subject.folder.probes)
+    drawn = attention_pictures(rows.all_runs[-1], subject.data, subject.picture("lafr_attention"))
     text = (
         "LAFR's attention A per tap: mean over the pixels within 2 px of an outline over the mean farther "
         "inside structures 1-19, mean in discs over mean in vertebral bodies, and rim over core of bodies "
         "alone; per case, then the mean over test cases with its 95 % bootstrap interval. 1 is no difference."
     )
-    return Made([drawn], [as_table(table, "lafr_attention", "LAFR: where attention lies", text)])
+    made = as_table(table, "lafr_attention", "LAFR: where attention lies", text)
+    return Made([drawn], [made], rows.notes)
 
 
 def _embeddings(subject: Subject) -> Made:
-    from ..probes.embeddings import separation
+    from ..probes.embeddings import differences, separation
     from .maps import embedding_plane
 
-    runs = [run for row in subject.ablation for run in subject.runs(row)]
-    out = subject.folder.probes
-    table = separation(runs, subject.data, out, pairs=_clr_pairs(subject))
+    rows, out = subject.together(subject.ablation), subject.folder.probes
+    table = separation(rows.all_runs, subject.data, out)
+    compared = differences(subject.scores, _clr_pairs(subject, list(rows.runs)), out)
     drawn = embedding_plane(out / "embeddings_tsne.csv", table, subject.picture("embeddings"))
     text = (
         "Separation of classes 0-19 in the concatenated taps at 1/4, test cases: between-class over "
         "within-class spread with its 95 % jackknife interval over cases, and the mean silhouette (-1 to 1)."
     )
-    differences = as_table(
-        out / "embeddings_differences.csv",
+    beside = as_table(
+        compared,
         "embeddings_differences",
         "Embeddings: with CLR minus without",
-        "Difference of silhouettes over test cases, seeds averaged; interval by bootstrap, p by Wilcoxon.",
+        "Difference of silhouettes over test cases, seeds averaged; interval by bootstrap, p by Wilcoxon, "
+        "corrected by Holm over the pairs that were tested.",
     )
-    return Made([drawn], [as_table(table, "embeddings", "Embeddings: class separation", text), differences])
+    made = as_table(table, "embeddings", "Embeddings: class separation", text)
+    return Made([drawn], [made, beside], rows.notes)
 
 
-def _clr_pairs(subject: Subject) -> list[tuple[str, str]]:
-    """Return rows of the ablation that differ in CLR alone: (with, without)."""
-    there = [row for row in subject.ablation if subject.runs(row)]
+def _clr_pairs(subject: Subject, there: Sequence[str]) -> list[tuple[str, str]]:
+    """Return rows that differ in CLR alone: (with, without)."""
     flags = {row: (_uses(subject, row, "lafr"), _uses(subject, row, "clr")) for row in there}
     return [(a, b) for a in there for b in there if flags[a] == (flags[b][0], True) and not flags[b][1]]
 
@@ -168,30 +173,30 @@ def _uses(subject: Subject, row: str, module: str) -> bool:
 def _pathology(subject: Subject) -> Made:
     from ..probes.pathology import pathology
 
-    runs = [run for row in subject.comparison for run in subject.runs(row)]
-    table = pathology(runs, subject.data, subject.folder.probes)
+    rows = subject.together(subject.comparison)
+    table = pathology(rows.all_runs, subject.data, subject.folder.probes)
     text = (
         "Spearman's rank correlation of DSC with a radiologist's grading of each disc, for the disc and for "
-        "the mean of the vertebrae beside it; 95 % bootstrap interval over cases. Negative: worse where the "
-        "grade is higher. Many correlations are listed and none is corrected for that."
+        "the mean of the vertebrae beside it; 95 % bootstrap interval over patients. Negative: worse where "
+        "the grade is higher. Many correlations are listed and none is corrected for that."
     )
-    return Made([], [as_table(table, "pathology", "Scores against gradings", text)])
+    return Made([], [as_table(table, "pathology", "Scores against gradings", text)], rows.notes)
 
 
 def _robustness(subject: Subject) -> Made:
     from ..probes.robustness import Plan, robustness
     from .robustness import robustness_curves
 
-    runs = [run for row_runs in subject.rows(subject.comparison).values() for run in row_runs]
+    rows = subject.together(subject.comparison)
     plan = Plan(levels=subject.levels, cases=subject.disturbed)
     out, threads, workers = subject.folder.probes, subject.threads, subject.workers
-    table = robustness(runs, subject.data, out, plan=plan, threads=threads, workers=workers)
+    table = robustness(rows.all_runs, subject.data, out, plan=plan, threads=threads, workers=workers)
     drawn = [
         robustness_curves(table, subject.picture(f"robustness_{metric}"), metric=metric)
         for metric in ("dsc", "dsc_after_shift", "levels_right")
     ]
     title = "Robustness: scores on degraded scans, and the change from the clean ones"
-    return Made(drawn, [as_table(table, "robustness", title, drawn[0].caption)])
+    return Made(drawn, [as_table(table, "robustness", title, drawn[0].caption)], rows.notes)
 
 
 def _learning_curve(subject: Subject) -> Made:
@@ -199,12 +204,15 @@ def _learning_curve(subject: Subject) -> Made:
     from .learning_curve import learning_curve as draw
 
     runs: dict[tuple[str, int], list[RunFolder]] = {}
+    there: list[str] = []
     for model, rows in subject.curve.items():
-        for row, size in rows.items():
+        for row in (*rows, model):
             if found := subject.runs(row):
-                runs[model, size] = found
-        if whole := subject.runs(model):
-            runs[model, training_cases(whole[0])] = whole
+                runs[model, rows.get(row) or training_cases(found[0])] = found
+                there.append(row)
     table = learning_curve(runs, subject.folder.probes)
     drawn = draw(table, subject.picture("learning_curve"))
-    return Made([drawn], [as_table(table, "learning_curve", "Score against training cases", drawn.caption)])
+    made = as_table(table, "learning_curve", "Score against training cases", drawn.caption)
+    gone = ", ".join(map(str, subject.sizes_left_out))
+    left_out = [f"Left out, since the fold has fewer training cases: {gone}."] if gone else []
+    return Made([drawn], [made], left_out + subject.doubts(there))

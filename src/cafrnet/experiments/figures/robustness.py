@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...errors import UsageError
 from ..probes.artefacts import ARTEFACTS
@@ -39,14 +41,10 @@ def robustness_curves(summary: Path, path: Path, *, metric: str = "dsc") -> Draw
         axes.set_axis_off()
     for axes, kind in zip(grid.flat, kinds, strict=False):
         for k, row in enumerate(rows):
-            own = [
-                x for x in lines if x["row"] == row and x["kind"] in (CLEAN, kind) and x[metric] is not None
-            ]
-            own.sort(key=lambda x: x["level"])
-            axes.plot(
-                [x["level"] for x in own], [100 * x[metric] for x in own], color=colour_of(k), marker="o",
-                markersize=3, label=row,
-            )  # fmt: skip
+            own = [x for x in lines if x["row"] == row and x["kind"] in (CLEAN, kind)]
+            _line(axes, own, metric, color=colour_of(k), marker="o", markersize=3, label=row)
+            if metric == "dsc" and ARTEFACTS[kind].removes:
+                _line(axes, own, "clean_dsc", color=colour_of(k), linestyle="--", linewidth=0.8)
         strengths = ARTEFACTS[kind].strengths
         axes.set_xticks(range(6), ["clean", *(f"{s:g}" for s in strengths)], fontsize=7)
         axes.set_title(f"{ARTEFACTS[kind].title} ({ARTEFACTS[kind].unit})", fontsize=8)
@@ -55,11 +53,22 @@ def robustness_curves(summary: Path, path: Path, *, metric: str = "dsc") -> Draw
     for axes in grid[:, 0]:
         axes.set_ylabel(f"{names[metric]} in %")
     grid[0, 0].legend(fontsize=7)
+    return save(figure, path, _caption(names[metric], lines))
+
+
+def _line(axes, lines: Sequence[Mapping[str, Any]], metric: str, **style: Any) -> None:
+    """Draw a metric over the strengths of one artefact; where it has no value there is no point."""
+    known = sorted((x for x in lines if x[metric] is not None), key=lambda x: x["level"])
+    axes.plot([x["level"] for x in known], [100 * x[metric] for x in known], **style)
+
+
+def _caption(metric: str, lines: Sequence[Mapping[str, Any]]) -> str:
     cases = sorted({int(line["cases"]) for line in lines if line["kind"] == CLEAN})
-    failed = sum(int(line["failed"] or 0) for line in lines)
-    text = (
-        f"{names[metric]} on test scans that were degraded alike for all models; mean over "
+    failed, left = (sum(int(line[key] or 0) for line in lines) for key in ("failed", "nothing_left"))
+    return (
+        f"{metric} on test scans that were degraded alike for all models; mean over "
         f"{' or '.join(map(str, cases))} cases. Where the field of view is cut, structures that lose more "
-        f"than half of themselves are left out. Scans that could not be segmented: {failed}."
+        "than half of themselves are left out: of the cut scan, and of the clean one that a change is held "
+        "against (the DSC's dashed line). Scans that could not be segmented: "
+        f"{failed}; with no structure left to score: {left}."
     )
-    return save(figure, path, text)

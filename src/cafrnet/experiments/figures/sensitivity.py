@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _setting(axes, setting: Setting) -> None:
     axes.plot([home], [means[home]], color=colour_of(4), marker="o", markersize=9, fillstyle="none")
     for k, scores in enumerate(setting.scores):
         axes.plot([k] * len(scores), [100 * s for s in scores], ".", color="black", markersize=3)
-    axes.set_xticks(range(len(means)), setting.values, fontsize=8)
+    axes.set_xticks(range(len(means)), [fill(value, 14) for value in setting.values], fontsize=8)
     axes.set_title(setting.name, fontsize=9)
     axes.grid(alpha=0.3)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from ...errors import UsageError
 from ...evaluation.signal import Thresholds
 from ..layout import Folder, RunFolder
 from ..probes.tables import read_csv
+from ..scores import RowScores
 from ..tables.table import Column, Nothing, Table
-from .drawing import Drawn
+from .drawing import Drawn, write_caption
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,41 @@ class Made:
     Attributes:
         figures: with their captions.
         tables: of the numbers behind them.
+        notes: what a reader of both should know, a sentence each: rows that did not converge or are left out.
     """
 
     figures: list[Drawn] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def under(self, words: str) -> Made:
+        """Return the same with these words before every caption, and the notes behind it.
+
+        Args:
+            words: what all of it was made with: data, folds, steps, seeds.
+        """
+        return Made(
+            [write_caption(d.path, " ".join([words, d.caption, *self.notes])) for d in self.figures],
+            [replace(t, caption=f"{words} {t.caption}", notes=tuple(self.notes)) for t in self.tables],
+        )
+
+
+@dataclass(frozen=True)
+class Together:
+    """Rows side by side, all on the same test cases.
+
+    Attributes:
+        runs: row -> its runs.
+        notes: which rows or folds are left out for that, and which rows did not converge.
+    """
+
+    runs: Mapping[str, Sequence[RunFolder]]
+    notes: list[str]
+
+    @property
+    def all_runs(self) -> list[RunFolder]:
+        """The runs of all rows."""
+        return [run for runs in self.runs.values() for run in runs]
 
 
 @dataclass(frozen=True)
@@ -39,8 +71,10 @@ class Subject:
         comparison: names of the rows of Table 3, in their order.
         ablation: names of the rows of Table 4, in their order.
         reference: the row that the others are held against.
-        folds: that count.
+        scores: row -> its scores, as the tables have them; rows without any are not in it.
+        found: row -> folders of the runs behind these scores.
         curve: model -> rows with fewer training cases, and how many they have; the model's own row has all.
+        sizes_left_out: numbers of training cases that the folds don't have.
         levels: strengths of each artefact, 1 to 5.
         disturbed: test cases of each run that are degraded; None for all.
         thresholds: of the regions, pooled over all test cases.
@@ -53,8 +87,10 @@ class Subject:
     comparison: tuple[str, ...]
     ablation: tuple[str, ...]
     reference: str
-    folds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    scores: Mapping[str, RowScores]
+    found: Mapping[str, Sequence[RunFolder]]
     curve: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    sizes_left_out: tuple[int, ...] = ()
     levels: tuple[int, ...] = (1, 2, 3, 4, 5)
     disturbed: int | None = None
     thresholds: Thresholds | None = None
@@ -67,27 +103,44 @@ class Subject:
         return open_dataset(self.data)
 
     def runs(self, row: str) -> list[RunFolder]:
-        """Return the finished runs of a row on the folds that count."""
-        return [run for run in self.folder.runs(row) if run.fold in self.folds]
+        """Return the runs of a row that count."""
+        return list(self.found.get(row, ()))
 
-    def rows(self, names: Sequence[str]) -> dict[str, list[RunFolder]]:
-        """Return name -> finished runs, for the rows that have some on every fold that any of them has.
+    def together(self, names: Sequence[str]) -> Together:
+        """Return rows on the folds that all of them share.
 
-        Rows that are not finished everywhere are left out: side by side, all stand for the same cases.
+        A row without a run is left out; so are those that lack the fold which most rows have, since no fold
+        would be left with them. The notes name them, and the folds that not all rows have.
 
         Raises:
-            UsageError: none has a finished run.
+            UsageError: no row has a run.
         """
-        found = {name: self.runs(name) for name in names}
-        folds = {run.fold for runs in found.values() for run in runs}
-        whole = {name: runs for name, runs in found.items() if runs and {r.fold for r in runs} == folds}
-        if not whole:
-            raise UsageError(f"none of {', '.join(names)} has a finished run on every fold; finish one first")
-        return whole
+        folds = {name: {run.fold for run in runs} for name in names if (runs := self.runs(name))}
+        if not folds:
+            meant = ", ".join(names) or "the rows that belong here"
+            raise UsageError(f"none of {meant} has a finished run; finish one first")
+        every = sorted(set.union(*folds.values()))
+        most = max(every, key=lambda fold: sum(fold in own for own in folds.values()))  # the first of equals
+        shared = set.intersection(*(own for own in folds.values() if most in own))
+        there = {n: [r for r in self.runs(n) if r.fold in shared] for n in folds if most in folds[n]}
+        gone = [f"{name} (no run)" for name in names if name not in folds]
+        gone += [f"{name} (no run on fold {most})" for name in folds if name not in there]
+        gone += [f"fold {fold} (not run for all rows)" for fold in every if fold not in shared]
+        left_out = [f"Left out: {', '.join(gone)}."] if gone else []
+        return Together(there, left_out + self.doubts(there))
+
+    def doubts(self, names: Iterable[str]) -> list[str]:
+        """Say of which rows nothing can be claimed, and why, in the words of the tables."""
+        return doubts([self.scores[name] for name in names])
 
     def picture(self, name: str) -> Path:
         """Return where a figure goes."""
         return self.folder.figures / f"{name}.png"
+
+
+def doubts(rows: Iterable[RowScores]) -> list[str]:
+    """Say of which rows nothing can be claimed, and why, in the words of the tables."""
+    return [f"{row.label}: {row.doubt}; no claim." for row in rows if row.doubt]
 
 
 def as_table(path: Path, name: str, title: str, caption: str) -> Table:

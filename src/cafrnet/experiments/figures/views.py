@@ -84,7 +84,7 @@ def find_predictions(rows: Mapping[str, Sequence[RunFolder]]) -> dict[str, dict[
 
     Raises:
         UsageError: no runs.
-        InputError: the models were not tested on the same cases.
+        InputError: the label maps of a model were not kept, or the models were not tested on the same cases.
     """
     found: dict[str, dict[str, Path]] = {}
     for row, runs in rows.items():
@@ -92,9 +92,13 @@ def find_predictions(rows: Mapping[str, Sequence[RunFolder]]) -> dict[str, dict[
         for run in sorted(runs, key=lambda r: (r.seed, r.fold)):
             for path in sorted(run.predictions.glob("*_seg.nii.gz")):
                 own.setdefault(path.name.removesuffix("_seg.nii.gz"), path)
+        if not own:
+            raise InputError(
+                f"{row} has no label maps, which are needed here: its runs were kept without them"
+            )
         found[row] = own
-    if not any(found.values()):
-        raise UsageError("no predictions came; run 'cafrnet reproduce table3' first")
+    if not found:
+        raise UsageError("no runs came; run 'cafrnet reproduce table3' first")
     first = next(iter(found))
     for row, own in found.items():
         if odd := set(own) ^ set(found[first]):

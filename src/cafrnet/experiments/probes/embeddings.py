@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,13 @@ import numpy as np
 from scipy import stats
 
 from ...errors import MissingExtraError, UsageError
-from ...evaluation.statistics import compare
+from ...evaluation.statistics import holm
 from ...evaluation.tables import write_csv
 from ..layout import RunFolder
+from ..pairs import against
+from ..scores import RowScores
 from .cells import Cells, sample_features
+from .tables import read_csv
 
 #: Cells of one t-SNE, so that it takes seconds.
 TSNE_CELLS = 1500
@@ -22,7 +27,7 @@ COLUMNS = (
     *("between_to_within", "low", "high", "silhouette", "reason"),
 )
 CASE_COLUMNS = ("row", "fold", "seed", "case", "silhouette")
-DIFFERENCES = ("with_clr", "without", "cases", "difference", "low", "high", "p", "reason")
+DIFFERENCES = ("with_clr", "without", "cases", "difference", "low", "high", "p", "p_holm", "reason")
 
 
 def between_to_within(features: np.ndarray, classes: np.ndarray) -> float | None:
@@ -71,37 +76,26 @@ def case_interval(cells: Cells, *, level: float = 0.95) -> tuple[float, float] |
     return whole - width, whole + width
 
 
-def separation(
-    runs: Sequence[RunFolder],
-    data: str | Path,
-    out: Path,
-    *,
-    pairs: Sequence[tuple[str, str]] = (),
-    seed: int = 0,
-) -> Path:
+def separation(runs: Sequence[RunFolder], data: str | Path, out: Path, *, seed: int = 0) -> Path:
     """Measure class separation of some runs, for example the four of Table 4.
 
     Args:
         runs: of networks with taps.
         data: the dataset.
-        out: folder for ``embeddings.csv``, ``embeddings_cases.csv`` (silhouette of every case),
-            ``embeddings_differences.csv`` and, for the picture, ``embeddings_tsne.csv``.
-        pairs: rows to be compared, the one with CLR first, by their silhouettes over cases.
-        seed: of cells, intervals and t-SNE.
+        out: folder for ``embeddings.csv``, ``embeddings_cases.csv`` (silhouette of every case) and, for the
+            picture, ``embeddings_tsne.csv``.
+        seed: of cells and t-SNE.
 
     Returns:
         The path of ``embeddings.csv``: per run the ratio of :func:`between_to_within` over all test cases
         with its interval over cases, and the mean silhouette (Rousseeuw 1987; scikit-learn), -1 to 1.
 
     Raises:
-        UsageError: no runs, a network without taps, or a pair of which a row is missing.
-        InputError: a case or weights can't be read, or the rows of a pair have different cases.
+        UsageError: no runs, or a network without taps. InputError: a case or weights can't be read.
         MissingExtraError: scikit-learn is not installed.
     """
     if not runs:
         raise UsageError("no trained runs came; train the rows of table 4 first")
-    if missing := {name for pair in pairs for name in pair} - {run.row for run in runs}:
-        raise UsageError(f"no run of {', '.join(sorted(missing))} came; pairs need both of their rows")
     rows, points, by_case = [], [], []
     for run in runs:
         place = {"row": run.row, "fold": run.fold, "seed": run.seed}
@@ -112,10 +106,6 @@ def separation(
         by_case += [{**place, "case": case, "silhouette": value} for case, value in own.items()]
     write_csv(out / "embeddings_tsne.csv", ("row", "fold", "seed", "case", "id", "x", "y"), points)
     write_csv(out / "embeddings_cases.csv", CASE_COLUMNS, by_case)
-    rng = np.random.default_rng(seed)
-    write_csv(
-        out / "embeddings_differences.csv", DIFFERENCES, [_difference(pair, by_case, rng) for pair in pairs]
-    )
     write_csv(out / "embeddings.csv", COLUMNS, rows)
     return out / "embeddings.csv"
 
@@ -142,30 +132,52 @@ def _measure(cells: Cells, by_case: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def _difference(
-    pair: tuple[str, str], lines: Sequence[Mapping[str, Any]], rng: np.random.Generator
-) -> dict[str, Any]:
-    """Compare the silhouettes of two rows over cases, seeds averaged."""
-    with_clr, without = (_means(row, lines) for row in pair)
-    found = compare(with_clr, without, rng)
-    return {
-        "with_clr": pair[0],
-        "without": pair[1],
-        "cases": found.pairs,
-        "difference": found.mean_difference,
-        "low": found.interval.low,
-        "high": found.interval.high,
-        "p": found.p,
-        "reason": found.reason,
-    }
+def differences(rows: Mapping[str, RowScores], pairs: Sequence[tuple[str, str]], out: Path) -> Path:
+    """Compare the silhouettes of rows over cases, by the rules of the tables.
+
+    Args:
+        rows: row -> its scores, which say whether it converged.
+        pairs: names of rows, the one with CLR first.
+        out: folder with ``embeddings_cases.csv``, for ``embeddings_differences.csv``.
+
+    Returns:
+        The path of ``embeddings_differences.csv``. p is corrected by Holm over the pairs that were tested;
+        ``reason`` says why one was not.
+
+    Raises:
+        UsageError: a pair of which a row is missing. InputError: the silhouettes can't be read.
+    """
+    lines = read_csv(out / "embeddings_cases.csv", CASE_COLUMNS)
+    there = {name: _with_silhouettes(row, lines) for name, row in rows.items()}
+    if missing := {name for pair in pairs for name in pair if name not in there or not there[name].runs}:
+        raise UsageError(f"no run of {', '.join(sorted(missing))} came; pairs need both of their rows")
+    found = [against(there[a], [there[b]], "silhouette")[there[b].name] for a, b in pairs]
+    corrected = holm([comparison.p for comparison in found])
+    table = [
+        {
+            **{
+                "with_clr": pair[0],
+                "without": pair[1],
+                "cases": one.pairs,
+                "difference": one.mean_difference,
+            },
+            **{"low": one.interval.low, "high": one.interval.high, "p": one.p, "p_holm": p},
+            "reason": one.reason,
+        }
+        for pair, one, p in zip(pairs, found, corrected, strict=True)
+    ]
+    write_csv(out / "embeddings_differences.csv", DIFFERENCES, table)
+    return out / "embeddings_differences.csv"
 
 
-def _means(row: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
+def _with_silhouettes(row: RowScores, lines: Sequence[Mapping[str, Any]]) -> RowScores:
+    """Return a row whose runs have the silhouettes of their cases as their scores."""
+    of_run: dict[tuple[int, int], dict[str, dict[str, float]]] = defaultdict(dict)
     for line in lines:
-        if line["row"] == row:
-            found.setdefault(line["case"], []).append(line["silhouette"])
-    return {case: float(np.mean(values)) for case, values in found.items()}
+        if line["row"] == row.name:
+            of_run[int(line["fold"]), int(line["seed"])][line["case"]] = {"silhouette": line["silhouette"]}
+    runs = (replace(run, cases=of_run[run.fold, run.seed]) for run in row.runs)
+    return replace(row, runs=tuple(run for run in runs if run.cases))
 
 
 def _sklearn() -> Any:

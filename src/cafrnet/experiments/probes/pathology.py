@@ -6,6 +6,7 @@ counted upwards), and one per grading.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from ...datasets import Dataset, open_dataset
-from ...errors import UsageError
+from ...errors import InputError, UsageError
 from ...evaluation.statistics import FEWEST_PAIRS, RESAMPLES
 from ...evaluation.tables import write_csv
 from ...labels import TABLE
@@ -25,7 +26,8 @@ PATIENT, DISC = "Patient", "IVD label"
 #: A score is of the disc itself, or the mean of the two vertebrae beside it.
 STRUCTURES = ("dsc_disc", "dsc_vertebrae_beside")
 COLUMNS = (
-    *("row", "grading", "structure", "discs", "cases", "grades", "spearman", "low", "high", "reason"),
+    *("row", "grading", "structure", "discs", "cases", "patients", "grades"),
+    *("spearman", "low", "high", "reason"),
     *("per_grade",),
 )
 _DISCS = [i for i in TABLE.column if TABLE[i].kind == "disc"]
@@ -45,13 +47,13 @@ def pathology(
 
     Returns:
         The path of ``pathology.csv``: Spearman's rank correlation of DSC with each grading per row, and a
-        bootstrap interval over cases (a patient's discs are drawn together). Negative: worse where the
-        grade is higher. Seeds of a disc are averaged first. Where there are fewer than eight discs, cases
-        or two grades, the cell is empty and ``reason`` says why.
+        bootstrap interval over patients (their series and discs are drawn together). Negative: worse where
+        the grade is higher. Seeds of a disc are averaged first. Where there are fewer than eight discs,
+        patients or two grades, the cell is empty and ``reason`` says why.
 
     Raises:
-        UsageError: no runs, no ``gradings.csv``, or none of its patients is a case. InputError: a file that
-            lacks columns.
+        UsageError: no runs, no ``gradings.csv``, or none of its patients has a case. InputError: a file that
+            lacks columns, or a grade that is no number. An empty grade is none.
     """
     if not runs:
         raise UsageError("no finished runs came; run 'cafrnet reproduce table3' first")
@@ -63,11 +65,12 @@ def pathology(
         )
     graded = read_csv(path, (PATIENT, DISC))
     names = [c for c in graded[0] if c not in (PATIENT, DISC)] if graded else []
+    check_grades(path, graded)
     grades = grades_by_case(graded, open_dataset(data))
     if not grades:
-        raise UsageError(f"{path}: none of its patients is a case of {data}")
+        raise UsageError(f"{path}: none of its patients has a case in {data}")
     discs = [d for row in dict.fromkeys(r.row for r in runs) for d in graded_discs(row, runs, grades)]
-    write_csv(out / "pathology_discs.csv", ("row", "case", "disc", *STRUCTURES, *names), discs)
+    write_csv(out / "pathology_discs.csv", ("row", "patient", "case", "disc", *STRUCTURES, *names), discs)
     rng = np.random.default_rng(seed)
     rows = [
         correlate(row, grading, structure, discs, rng)
@@ -79,17 +82,44 @@ def pathology(
     return out / "pathology.csv"
 
 
+def check_grades(path: Path, graded: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InputError unless each row names a patient and a disc, and every grade is empty or a number."""
+    for number, row in enumerate(graded, start=1):
+        for column, value in row.items():
+            known = isinstance(value, float) and math.isfinite(value)
+            if column == PATIENT:
+                good, wanted = value is not None, "a patient"
+            elif column == DISC:
+                good, wanted = known and value.is_integer(), "the number of a disc, 1 for L5/S"
+            else:
+                good, wanted = known or value is None, "a number or an empty cell; remove a column of words"
+            if not good:
+                came = "nothing" if value is None else repr(value)
+                raise InputError(
+                    f"{path}, row {number} below the header, column {column!r}: {came} came; "
+                    f"{wanted} was expected"
+                )
+
+
 def grades_by_case(
     graded: Sequence[Mapping[str, Any]], dataset: Dataset
-) -> dict[tuple[str, int], Mapping[str, Any]]:
-    """Return (case id, disc's label id) -> grades; patients that are no case are left out."""
-    cases = {case.patient: case.id for case in dataset}
-    found = {}
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """Return (case id, disc's label id) -> grades and patient, for each series of each patient.
+
+    Patients without a case are left out.
+    """
+    cases: dict[str, list[str]] = {}
+    for case in dataset:
+        cases.setdefault(case.patient, []).append(case.id)
+    found: dict[tuple[str, int], dict[str, Any]] = {}
     for row in graded:
         patient = str(int(row[PATIENT])) if isinstance(row[PATIENT], float) else str(row[PATIENT])
         place = int(row[DISC]) - 1
-        if patient in cases and 0 <= place < len(_DISCS):
-            found[cases[patient], _DISCS[place]] = row
+        if 0 <= place < len(_DISCS):
+            grades = {k: v for k, v in row.items() if k not in (PATIENT, DISC)}
+            found |= {
+                (case, _DISCS[place]): {**grades, "patient": patient} for case in cases.get(patient, [])
+            }
     return found
 
 
@@ -108,8 +138,7 @@ def graded_discs(
         if (case, disc) in mean:
             beside = [mean[case, n] for n in TABLE[disc].neighbours if (case, n) in mean]
             both = float(np.mean(beside)) if beside else None
-            own = {k: v for k, v in grade.items() if k not in (PATIENT, DISC)}
-            line = {"row": row, "case": case, "disc": TABLE[disc].name, **own}
+            line = {"row": row, "case": case, "disc": TABLE[disc].name, **grade}
             lines.append({**line, STRUCTURES[0]: mean[case, disc], STRUCTURES[1]: both})
     return lines
 
@@ -123,21 +152,22 @@ def correlate(
     ]
     grade = np.array([float(d[grading]) for d in kept])
     score = np.array([float(d[structure]) for d in kept])
-    case = np.array([d["case"] for d in kept])
+    patient = np.array([d["patient"] for d in kept])
     counts = {g: score[grade == g] for g in sorted(set(grade.tolist()))}
     line: dict[str, Any] = {"row": row, "grading": grading, "structure": structure}
-    line |= {"discs": len(kept), "cases": len(set(case.tolist())), "grades": len(counts)}
+    line |= {"discs": len(kept), "cases": len({d["case"] for d in kept})}
+    line |= {"patients": len(set(patient.tolist())), "grades": len(counts)}
     line["per_grade"] = "; ".join(f"{g:g}: {v.mean():.3f} (n={len(v)})" for g, v in counts.items())
-    if reason := too_few(line["discs"], line["cases"], len(counts), score):
+    if reason := too_few(line["discs"], line["patients"], len(counts), score):
         return {**line, "reason": reason}
-    low, high = cluster_interval(grade, score, case, rng)
+    low, high = cluster_interval(grade, score, patient, rng)
     return {**line, "spearman": float(stats.spearmanr(grade, score).statistic), "low": low, "high": high}
 
 
-def too_few(discs: int, cases: int, grades: int, score: np.ndarray) -> str:
+def too_few(discs: int, patients: int, grades: int, score: np.ndarray) -> str:
     """Say why a correlation is not given; empty where it can be."""
-    if discs < FEWEST_PAIRS or cases < FEWEST_PAIRS:
-        return f"too few: {discs} discs of {cases} cases, at least {FEWEST_PAIRS} of each were expected"
+    if discs < FEWEST_PAIRS or patients < FEWEST_PAIRS:
+        return f"too few: {discs} discs of {patients} patients, at least {FEWEST_PAIRS} of each were expected"
     if grades < 2:
         return "every disc has the same grade"
     return "every disc has the same score" if np.ptp(score) == 0 else ""
@@ -146,18 +176,18 @@ def too_few(discs: int, cases: int, grades: int, score: np.ndarray) -> str:
 def cluster_interval(
     grade: np.ndarray,
     score: np.ndarray,
-    case: np.ndarray,
+    patient: np.ndarray,
     rng: np.random.Generator,
     *,
     level: float = 0.95,
     resamples: int = RESAMPLES // 10,
 ) -> tuple[float, float]:
-    """Return the percentile interval of Spearman's rho when whole cases are drawn with replacement.
+    """Return the percentile interval of Spearman's rho when whole patients are drawn with replacement.
 
     A draw in which all grades are equal has no rank correlation and is drawn again (it can't happen for ever:
     the data has two grades).
     """
-    groups = [np.flatnonzero(case == c) for c in np.unique(case)]
+    groups = [np.flatnonzero(patient == p) for p in np.unique(patient)]
     found: list[float] = []
     while len(found) < resamples:
         at = np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])

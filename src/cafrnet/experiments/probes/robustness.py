@@ -18,7 +18,7 @@ import numpy as np
 from ...anatomy.options import NamingOptions
 from ...datasets import Case, Dataset, open_dataset
 from ...errors import CAFRNetError, UsageError, nearest
-from ...evaluation import evaluate_arrays
+from ...evaluation import CaseScore, evaluate_arrays
 from ...evaluation.scores import mean_of
 from ...evaluation.sets import HEADLINE
 from ...evaluation.tables import write_csv
@@ -28,7 +28,7 @@ from ...labels import UNKNOWN, ValueSets
 from ...processes import pool
 from ..layout import RunFolder, read_json
 from .artefacts import ARTEFACTS, degrade, load_monai, seed_of
-from .robustness_summary import CLEAN, SUMMARY, summarise
+from .robustness_summary import CLEAN, NOTHING_LEFT, SUMMARY, summarise
 from .runs import need_one_split, test_cases
 from .tables import read_csv
 
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 LEAST_LEFT = 0.5
 COLUMNS = (
     *("row", "fold", "seed", "case", "kind", "level", "strength"),
-    *("dsc", "dsc_after_shift", "hd95_mm", "levels_right", "reason"),
+    *("dsc", "clean_dsc", "dsc_after_shift", "hd95_mm", "levels_right", "reason"),
 )
 
 
@@ -143,6 +143,7 @@ def robustness_of(
     cases = dataset.select(list(test_cases(run)))[: plan.cases]
     part = out / "parts" / f"{run.row}-fold{run.fold}-seed{run.seed}.csv"
     about = {
+        "columns": list(COLUMNS),
         "model": run.model_hash,
         "cases": [c.id for c in cases],
         "seed": plan.seed,
@@ -165,16 +166,20 @@ def _place(run: RunFolder) -> dict[str, Any]:
 
 
 def degraded_scores(case: Case, model: Model, plan: Plan) -> Iterator[dict[str, Any]]:
-    """Yield a row for the clean scan and for each degraded one."""
+    """Yield a row for the clean scan and for each degraded one.
+
+    ``clean_dsc`` is that of the clean scan over the same structures as ``dsc``; changes are held against it.
+    """
     scan = case.read()
     truth = case.read_truth(scan)
+    clean: CaseScore | None = None
     for kind, level, strength in plan.steps():
         row: dict[str, Any] = {"case": case.id, "kind": kind, "level": level, "strength": strength}
         try:
             left, rows = scan, slice(0, None)
             if kind != CLEAN:
                 left, rows = degrade(scan, kind, strength, seed_of(plan.seed, case.id, kind))
-            kept = cut_truth(truth, case.sets, scan.frame, rows)
+            kept, cut = cut_truth(truth, case.sets, scan.frame, rows)
             found = evaluate_arrays(
                 kept, segment_scan(left, model).labels, scan.spacing_mm, sets=case.sets, case=case.id
             )
@@ -182,19 +187,30 @@ def degraded_scores(case: Case, model: Model, plan: Plan) -> Iterator[dict[str, 
             logger.warning("%s, %s %g: %s", case.id, kind, strength, error)
             yield {**row, "reason": str(error)}
             continue
-        states = list(found.levels.status.values()) if found.levels else []
-        right = sum(s == "right" for s in states) / len(states) if states else None
-        scores = {
-            "dsc": found.mean("dsc"),
-            "dsc_after_shift": mean_of(found.rows_after_shift, "dsc", HEADLINE),
-            "hd95_mm": found.mean("hd95_mm"),
-            "levels_right": right,
-        }
-        yield {**row, **scores, "reason": "" if scores["dsc"] is not None else "no structure is scored"}
+        clean = found if kind == CLEAN else clean
+        yield {**row, **_scores(found, clean, [i for i in HEADLINE if i not in cut])}
 
 
-def cut_truth(truth: np.ndarray, sets: ValueSets, frame: Any, rows: slice) -> np.ndarray:
-    """Return the truth of the rows that stay; a structure that lost more than half of itself is unknown.
+def _scores(found: CaseScore, clean: CaseScore | None, ids: Sequence[int]) -> dict[str, Any]:
+    states = list(found.levels.status.values()) if found.levels else []
+    dsc = found.mean("dsc", ids)
+    return {
+        "dsc": dsc,
+        "clean_dsc": clean.mean("dsc", ids) if clean else None,
+        "dsc_after_shift": mean_of(found.rows_after_shift, "dsc", ids),
+        "hd95_mm": found.mean("hd95_mm", ids),
+        "levels_right": sum(s == "right" for s in states) / len(states) if states else None,
+        "reason": "" if dsc is not None else NOTHING_LEFT,
+    }
+
+
+def cut_truth(
+    truth: np.ndarray, sets: ValueSets, frame: Any, rows: slice
+) -> tuple[np.ndarray, frozenset[int]]:
+    """Return the truth of the rows that stay, and the structures that lost more than half of themselves.
+
+    Those are no fair question any more, and no part of a score: what is left of them is unknown in the truth,
+    and a voxel of them beside it, which would be a small error of an outline, would count as invented.
 
     Args:
         truth: values in array order.
@@ -203,14 +219,13 @@ def cut_truth(truth: np.ndarray, sets: ValueSets, frame: Any, rows: slice) -> np
         rows: sagittal rows that stay.
 
     Returns:
-        Values in array order; ``UNKNOWN`` for what is no fair question any more. Background stays.
+        Values in array order, ``UNKNOWN`` where such a structure was; and their ids. Background stays.
     """
     sagittal = frame.to_sagittal(truth)
     kept = sagittal[:, rows].copy()
     if kept.shape == sagittal.shape:
-        return truth
-    before, after = (np.bincount(a.ravel(), minlength=UNKNOWN + 1) for a in (sagittal, kept))
-    for value, ids in sets.values.items():
-        if ids[0] not in (0, UNKNOWN) and 0 < after[value] < LEAST_LEFT * before[value]:
-            kept[kept == value] = UNKNOWN
-    return np.ascontiguousarray(frame.to_array(kept))
+        return truth, frozenset()
+    before, after = (np.bincount(sets.principal(a).ravel(), minlength=UNKNOWN + 1) for a in (sagittal, kept))
+    cut = frozenset(np.flatnonzero(after < LEAST_LEFT * before).tolist()) - {0, UNKNOWN}
+    kept[np.isin(sets.principal(kept), list(cut))] = UNKNOWN
+    return np.ascontiguousarray(frame.to_array(kept)), cut

@@ -12,29 +12,34 @@ from .artefacts import ARTEFACTS
 
 #: ``kind`` of the scans as they are.
 CLEAN = "none"
+#: ``reason`` of a scan that was segmented and has no structure to score.
+NOTHING_LEFT = "no structure is scored"
 SUMMARY = (
-    *("row", "kind", "level", "strength", "unit", "cases", "dsc", "dsc_sd"),
-    *("dsc_after_shift", "levels_right", "change", "change_low", "change_high", "failed", "reason"),
+    *("row", "kind", "level", "strength", "unit", "cases", "dsc", "dsc_sd", "clean_dsc"),
+    *("dsc_after_shift", "levels_right", "change", "change_low", "change_high"),
+    *("failed", "nothing_left", "reason"),
 )
 
 
 def summarise(rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
     """Return mean scores per row, kind and level, and the mean change from the clean scans.
 
-    Seeds of a case are averaged first. A change is over the cases that have both scores; its interval is a
-    bootstrap one over cases. Failed scans are counted beside the mean, never in it.
+    Seeds of a case are averaged first. A change is over the cases that have both scores, and in each over the
+    structures that both have; its interval is a bootstrap one over cases. Failed scans, and those in which
+    nothing is left to score, are counted beside the mean, never in it.
     """
     summary = []
     for name in dict.fromkeys(r["row"] for r in rows):
         own = [r for r in rows if r["row"] == name]
-        clean = _by_case(own, CLEAN, 0)
         for kind, level, strength in dict.fromkeys((r["kind"], r["level"], r["strength"]) for r in own):
-            scores = _by_case(own, kind, level)
+            scores, clean = (_by_case(own, kind, level, m) for m in ("dsc", "clean_dsc"))
             beside = {m: _by_case(own, kind, level, m) for m in ("dsc_after_shift", "levels_right")}
             values = np.array(list(scores.values()))
-            changes = np.array([scores[c] - clean[c] for c in scores if c in clean])
+            both = [c for c in scores if c in clean]
+            changes = np.array([scores[c] - clean[c] for c in both])
             interval = bootstrap_interval(changes, rng)
-            failed = sum(r["dsc"] is None for r in own if (r["kind"], r["level"]) == (kind, level))
+            none = [r for r in own if (r["kind"], r["level"]) == (kind, level) and r["dsc"] is None]
+            left = sum(r["reason"] == NOTHING_LEFT for r in none)
             summary.append(
                 {
                     **{"row": name, "kind": kind, "level": int(level), "strength": strength},
@@ -42,20 +47,20 @@ def summarise(rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> li
                     "cases": len(values),
                     "dsc": float(values.mean()) if len(values) else None,
                     "dsc_sd": float(values.std(ddof=1)) if len(values) > 1 else None,
+                    "clean_dsc": float(np.mean([clean[c] for c in both])) if both else None,
                     **{m: float(np.mean(list(v.values()))) if v else None for m, v in beside.items()},
                     "change": float(changes.mean()) if len(changes) else None,
                     "change_low": interval.low,
                     "change_high": interval.high,
-                    "failed": failed,
+                    "failed": len(none) - left,
+                    "nothing_left": left,
                     "reason": interval.reason,
                 }
             )
     return summary
 
 
-def _by_case(
-    rows: Sequence[Mapping[str, Any]], kind: str, level: float, metric: str = "dsc"
-) -> dict[str, float]:
+def _by_case(rows: Sequence[Mapping[str, Any]], kind: str, level: float, metric: str) -> dict[str, float]:
     """Return case -> score at one kind and level, seeds averaged; cases without a score are left out."""
     at = [r for r in rows if r["kind"] == kind and r["level"] == level]
     scores: dict[str, list[float]] = {}
