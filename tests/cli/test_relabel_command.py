@@ -13,7 +13,7 @@ from cafrnet.inference.record import is_output, read_record
 from cafrnet.inference.relabel import LEVEL_KEYS
 from cafrnet.labels import TABLE
 from cafrnet.scan import read_labels, read_scan, write_labels
-from handmade import stairs, write_stairs
+from handmade import save_segments, stairs, write_stairs
 
 
 @pytest.fixture
@@ -418,3 +418,28 @@ def test_an_mha_becomes_nifti(run, tmp_path):
     found, at = read_labels(printed[0])
     np.testing.assert_allclose(at, read_labels(tmp_path / "a_seg.mha")[1], atol=1e-6)
     assert (found[labels == 2] == 3).all()
+
+
+def test_segments_of_slicer_are_known_by_their_names(run, tmp_path):
+    """Slicer numbered them 1, 2, 3; taken for cafrnet's ids, those would be S, L5 and L4."""
+    pytest.importorskip("SimpleITK", reason="the 'itk' extra is not installed")
+    _, labels, at = stairs()
+    given = np.zeros_like(labels)
+    for value, name in enumerate(("L5", "L4", "L4/L5"), 1):
+        given[labels == TABLE[name].id] = value
+    seg = save_segments(tmp_path / "a.seg.nrrd", [given], at, [("L5", 1, 0), ("L4", 2, 0), ("L4/L5", 3, 0)])
+    code, printed, _ = run(seg, "--shift", "+1")
+    assert (code, printed) == (0, [str(tmp_path / "out/a.nii.gz")])
+    after, affine = read_labels(printed[0])
+    np.testing.assert_allclose(affine, at, atol=1e-5)
+    for value, name in ((0, "background"), (1, "L4"), (2, "L3"), (3, "L3/L4")):
+        assert (after[given == value] == TABLE[name].id).all()
+
+
+def test_a_segment_without_a_name_stops_its_file(run, tmp_path):
+    pytest.importorskip("SimpleITK", reason="the 'itk' extra is not installed")
+    _, labels, at = stairs()
+    seg = save_segments(tmp_path / "a.seg.nrrd", [labels], at, [("tissue", 2, 0)])
+    code, printed, said = run(seg, "--shift", "+1")
+    assert (code, printed) == (1, [])
+    assert "'tissue' are no structures of the scheme 'cafrnet'; name them L5" in said[0]

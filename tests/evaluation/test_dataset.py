@@ -15,7 +15,8 @@ from cafrnet.errors import InputError, UsageError
 from cafrnet.evaluation import evaluate
 from cafrnet.evaluation.dataset import region_thresholds
 from cafrnet.evaluation.levels import move
-from cafrnet.labels import SCHEMES
+from cafrnet.labels import SCHEMES, TABLE
+from handmade import save_segments
 
 from .drawn import column, ids, sagittal_affine, save
 from .test_common import vertebrae
@@ -291,3 +292,18 @@ def test_any_axis_order_of_the_files_gives_the_same_scores(tmp_path):
     for part in ("headline", "classes", "levels"):
         assert turned.summary[part] == expected.summary[part]
     assert turned.summary["per_slice"]["headline"] == expected.summary["per_slice"]["headline"]
+
+
+def test_segments_of_slicer_are_scored_by_their_names(tmp_path):
+    """Slicer's 1, 2, 3 ... run from L5/S upwards; taken for ids, S would be the lowest and L5 the next."""
+    pytest.importorskip("SimpleITK", reason="the 'itk' extra is not installed")
+    given = np.zeros_like(TRUTH)
+    for value, identity in enumerate(SPINE, 1):
+        given[identity == TRUTH] = value
+    names = [(TABLE[identity].name, value, 0) for value, identity in enumerate(SPINE, 1)]
+    truth = save(tmp_path / "truth/a.nii.gz", TRUTH)
+    segments = save_segments(tmp_path / "a.seg.nrrd", [given], sagittal_affine(), names)
+    assert evaluate(truth, segments).summary["headline"]["dsc"]["mean"] == 1
+    assert evaluate(segments, truth).summary["headline"]["dsc"]["mean"] == 1  # and as the truth
+    (tmp_path / "dataset.yaml").write_text("values: {2: [3]}\n")
+    assert "Slicer gives the values" in evaluate(segments, truth).failed["a"]

@@ -15,8 +15,8 @@ import numpy as np
 from .. import __version__
 from ..errors import CAFRNetError, InputError, UsageError
 from ..files import write_json
-from ..labels import TABLE, Scheme, ValueSets, get_scheme
-from ..scan import SagittalFrame, orthonormal, read_labels, read_scan, sagittal_frame
+from ..labels import SCHEMES, TABLE, Scheme, ValueSets, get_scheme
+from ..scan import SagittalFrame, is_segmentation, orthonormal, read_labels, read_scan, sagittal_frame
 from .case import CaseScore, evaluate_arrays
 from .common import bodies_of_prediction, bodies_of_truth
 from .pairing import Pairs, pair
@@ -171,7 +171,9 @@ class _Job:
 
     def _score(self, truth: Truth, file: Path | None) -> CaseScore:
         values, sets, frame, spacing_mm, notes = _read_truth(truth, self.common)
-        pred = None if file is None else self.scheme.sets.principal(read_labels(file)[0], str(file))
+        pred = (
+            None if file is None else self.scheme.sets.principal(read_labels(file, self.scheme)[0], str(file))
+        )
         if pred is not None and pred.shape != values.shape:
             raise InputError(
                 f"{file}: its shape {pred.shape} is not that of the truth, {values.shape}; "
@@ -203,7 +205,7 @@ def _read_truth(
     truth: Truth, common: str | None
 ) -> tuple[np.ndarray, ValueSets, SagittalFrame, tuple[float, ...], list[str]]:
     """Read a truth as it is scored: values, what they stand for, frame, spacing along the axes, notes."""
-    values, affine = read_labels(truth.labels)
+    values, affine = read_labels(truth.labels, _scheme_of(truth))
     truth.sets.check(values, str(truth.labels))
     affine = orthonormal(affine, str(truth.labels))
     spacing_mm = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
@@ -212,6 +214,21 @@ def _read_truth(
         return values, truth.sets, frame, spacing_mm, []
     values, sets, whole = bodies_of_truth(values, truth.sets, frame)
     return values, sets, frame, spacing_mm, _left_whole("truth", whole)
+
+
+def _scheme_of(truth: Truth) -> Scheme | None:
+    """Return the scheme whose values a truth's are; None where they are a dataset's own.
+
+    Raises:
+        InputError: they are its own, and it is a ``.seg.nrrd``, whose values can't be relied on.
+    """
+    scheme = next((s for s in SCHEMES.values() if s.sets == truth.sets), None)
+    if scheme is None and is_segmentation(truth.labels):
+        raise InputError(
+            f"{truth.labels}: Slicer gives the values of a .seg.nrrd anew, so the dataset's own values can't be "
+            "told apart in it; export it as a label map (.nii.gz), or name a scheme in dataset.yaml instead"
+        )
+    return scheme
 
 
 def _left_whole(side: str, bodies: tuple[int, ...]) -> list[str]:

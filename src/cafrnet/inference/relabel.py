@@ -19,7 +19,7 @@ from ..errors import CAFRNetError, InputError, UsageError
 from ..files import whole_file, write_json
 from ..labels import TABLE, UNKNOWN, Scheme, get_scheme
 from ..report.preview import write_preview
-from ..scan import Scan, read_scan, write_labels
+from ..scan import Scan, is_segmentation, read_labels, read_scan, write_labels
 from ..scan.formats import is_dicom
 from ..scan.nifti import whole_numbers
 from ..scan.png import PIXEL_KEY
@@ -123,7 +123,7 @@ def _relabel_one(
 ) -> Relabelled:
     record = _record_beside(job.source)
     scheme = _scheme(job.source, labels, record)
-    values, geometry = _read(job.source)
+    values, geometry = _read(job.source, scheme)
     try:
         ids = scheme.sets.principal(values)
         if not np.isin(ids, TABLE.of_kind("body", "disc")).any():
@@ -169,8 +169,11 @@ def _name(value: int, scheme: Scheme) -> str:
     return TABLE[identity].name if identity != UNKNOWN else f"value {value}"
 
 
-def _read(path: Path) -> tuple[np.ndarray, Scan]:
+def _read(path: Path, scheme: Scheme) -> tuple[np.ndarray, Scan]:
     """Return the values of a label map, and the same as a scan, which knows how to write its geometry."""
+    if is_segmentation(path):
+        values, affine = read_labels(path, scheme)
+        return values, Scan(values, affine, source=str(path))
     if is_dicom(path):
         raise InputError(f"{path}: label maps can't be read from DICOM; export it as NIfTI")
     pixel_mm = None
