@@ -13,7 +13,7 @@ from cafrnet.inference.record import is_output, read_record
 from cafrnet.inference.relabel import LEVEL_KEYS
 from cafrnet.labels import TABLE
 from cafrnet.scan import read_labels, read_scan, write_labels
-from handmade import save_segments, stairs, write_stairs
+from handmade import moved, save_segments, stairs, write_stairs
 
 
 @pytest.fixture
@@ -443,3 +443,29 @@ def test_a_segment_without_a_name_stops_its_file(run, tmp_path):
     code, printed, said = run(seg, "--shift", "+1")
     assert (code, printed) == (1, [])
     assert "'tissue' are no structures of the scheme 'cafrnet'; name them L5" in said[0]
+
+
+@pytest.mark.parametrize("flips", [(False, True, False), (True, False, True)])
+def test_the_preview_of_a_mirrored_label_map_is_that_of_the_map_as_it_was(run, segmented, tmp_path, flips):
+    assert run(segmented, "--shift", "1", out=tmp_path / "plain")[0] == 0
+    image = nib.load(segmented)
+    turned, at = moved(np.asarray(image.dataobj), image.affine, (0, 1, 2), flips)
+    assert not np.array_equal(turned, ids(segmented))
+    nib.save(nib.Nifti1Image(turned, at), segmented)
+    assert run(segmented, "--shift", "1")[0] == 0
+    drawn, expected = (np.asarray(Image.open(tmp_path / f"{o}/a_preview.png")) for o in ("out", "plain"))
+    np.testing.assert_array_equal(drawn, expected)
+    np.testing.assert_allclose(nib.load(tmp_path / "out/a_seg.nii.gz").affine, at, atol=1e-5)
+    again = moved(ids(tmp_path / "plain/a_seg.nii.gz"), image.affine, (0, 1, 2), flips)[0]
+    np.testing.assert_array_equal(ids(tmp_path / "out/a_seg.nii.gz"), again)
+
+
+def test_no_preview_of_a_label_map_that_lies_elsewhere(run, segmented, tmp_path):
+    image = nib.load(segmented)
+    at = image.affine + np.pad(np.full((1, 1), 20), ((1, 2), (3, 0)))  # ten voxels of 2 mm to the front
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), at), segmented)
+    code, _, said = run(segmented, "--shift", "1")
+    assert code == 0
+    assert "look: no preview was drawn: " in said[0]
+    assert "puts it 10.0 voxels and 0.0 degrees off the scan" in said[0]
+    assert not (tmp_path / "out/a_preview.png").exists()

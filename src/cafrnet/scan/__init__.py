@@ -1,7 +1,9 @@
 """Scans and label maps, from and to files: :func:`read_scan`, :func:`read_labels`, :func:`write_labels`."""
 
+from .alignment import aligned
 from .formats import (
     is_dicom_folder,
+    is_placed,
     is_scan,
     is_segmentation,
     output_suffix,
@@ -15,7 +17,9 @@ from .scan import Scan
 __all__ = [
     "SagittalFrame",
     "Scan",
+    "aligned",
     "is_dicom_folder",
+    "is_placed",
     "is_scan",
     "is_segmentation",
     "orthonormal",

@@ -160,6 +160,13 @@ def read_labels(path: str | os.PathLike[str], scheme: Scheme | None = None) -> t
     return labels
 
 
+def is_placed(path: str | os.PathLike[str]) -> bool:
+    """Whether a file says where its voxels lie in the patient; a PNG never does, a NIfTI may not."""
+    path = Path(path)
+    kind = _format_of(path)
+    return kind is not PNG and (kind is not NIFTI or bool(kind.code.is_placed(path)))
+
+
 def output_suffix(scan: Scan) -> str:
     """Return how the name of a label map for this scan ends: ``.png`` for a PNG, else ``.nii.gz``."""
     return ".png" if "png" in scan.header else ".nii.gz"

@@ -68,10 +68,19 @@ def _check_spacing(path: Path) -> None:
             return
 
 
+def _has_form(header: Any) -> bool:
+    return bool(header["qform_code"] > 0 or header["sform_code"] > 0)
+
+
+def is_placed(path: Path) -> bool:
+    """Whether the header gives an orientation (a q-form or s-form code above 0)."""
+    return _has_form(nib.load(path).header)
+
+
 def _check_orientation(image: nib.Nifti1Image, path: Path) -> None:
     """Warn where the header gives no orientation, or two that contradict each other."""
     header = image.header
-    if header["qform_code"] <= 0 and header["sform_code"] <= 0:
+    if not _has_form(header):
         axes = "".join(nib.aff2axcodes(image.affine))
         logger.warning(
             "%s: its header gives no orientation (q-form and s-form codes are 0); its axes are taken to run "
