@@ -469,3 +469,19 @@ def test_no_preview_of_a_label_map_that_lies_elsewhere(run, segmented, tmp_path)
     assert "look: no preview was drawn: " in said[0]
     assert "puts it 10.0 voxels and 0.0 degrees off the scan" in said[0]
     assert not (tmp_path / "out/a_preview.png").exists()
+
+
+def test_what_has_no_name_stays_so_and_that_is_said(run, tmp_path):
+    """T9 above T10: one up it leaves the table, and one down again nothing tells what it was."""
+    labels = stairs()[1]
+    labels[labels == TABLE["L1"].id] = TABLE["T9"].id
+    lost = int((labels == TABLE["T9"].id).sum())
+    seg = write_seg(tmp_path / "a_seg.nii.gz", labels)
+    _, printed, said = run(seg, "--shift", "+1")
+    assert "now 255: T9" in said[0]
+    assert "without a name" not in said[0]
+    _, printed, said = run(printed[0], "--shift", "-1", out=tmp_path / "back")
+    assert f"look: {lost} voxels without a name (255) stay so; only a new segmentation names them" in said[0]
+    np.testing.assert_array_equal(ids(printed[0]), np.where(labels == TABLE["T9"].id, 255, labels))
+    _, _, said = run(printed[0], f"--anchor=L4={point(inside('L4')[1])}", out=tmp_path / "same")
+    assert "without a name" not in said[0]

@@ -129,6 +129,7 @@ def _relabel_one(
         if not np.isin(ids, TABLE.of_kind("body", "disc")).any():
             raise InputError("there is no vertebra or disc in it, so nothing to rename")
         k = shift if shift is not None else _shift_of(anchors, ids, geometry.affine)
+        nameless = int((values == UNKNOWN).sum()) if k else 0
         values, lost = shift_levels(values, k, scheme)
     except InputError as error:
         raise InputError(f"{job.source}: {error}") from error
@@ -136,7 +137,13 @@ def _relabel_one(
     flags = [flag.message for flag in check(column(ids, geometry.affine))]
     names = tuple(_name(value, scheme) for value in lost)
     scan, drawn, why = _scan_of(record, ids, geometry) if record else (None, ids, "")
-    notes = [*flags, *([f"no preview was drawn: {why}"] if why else [])]
+    notes = list(flags)
+    if nameless:
+        notes.append(
+            f"{nameless} voxels without a name ({UNKNOWN}) stay so; only a new segmentation names them"
+        )
+    if why:
+        notes.append(f"no preview was drawn: {why}")
     if record:
         entry = {
             "from": identity(job.source),
