@@ -225,7 +225,8 @@ def test_the_image_s_place_counts_where_the_truth_s_is_another(tmp_path):
         name = "Case1.nii.gz" if folder == "MR" else "mask_case1.nii.gz"
         nib.save(nib.Nifti1Image(array, affine), root / "train" / folder / name)
     (root / "dataset.yaml").write_text("scheme: cafrnet\n")
-    pred = tmp_path / "Case1_seg.nii.gz"
+    pred = tmp_path / "pred/Case1_seg.nii.gz"
+    pred.parent.mkdir()
     for affine in (at, flipped):
         nib.save(nib.Nifti1Image(TRUTH, affine), pred)
         assert evaluate(root, pred.parent).cases[0].mean("dsc") == 1

@@ -10,6 +10,7 @@ from scipy import linalg
 from ...errors import InputError
 from ...scan import Scan
 from ...scan.alignment import is_rounding, is_same_grid, mismatch
+from ...scan.nifti import unit_mm
 from .findings import Finding
 
 #: Voxel sizes this many times off the dataset's median are pointed out.
@@ -59,7 +60,7 @@ def image(case: str, scan: Scan) -> Iterator[Finding]:
     nifti = scan.header.get("nifti")
     if nifti is None:
         return
-    stated = np.asarray(nifti["pixdim"][1:4], float)
+    stated = np.asarray(nifti["pixdim"][1:4], float) * unit_mm(nifti)
     if (np.abs(stated / scan.spacing_mm - 1) > 0.01).any():
         yield Finding(
             "warning",
