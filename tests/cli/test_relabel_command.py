@@ -481,7 +481,7 @@ def test_what_has_no_name_stays_so_and_that_is_said(run, tmp_path):
     assert "now 255: T9" in said[0]
     assert "without a name" not in said[0]
     _, printed, said = run(printed[0], "--shift", "-1", out=tmp_path / "back")
-    assert f"look: {lost} voxels without a name (255) stay so; only a new segmentation names them" in said[0]
+    assert f"look: {lost} voxels without a name (255) stay so; to name them, segment again" in said[0]
     np.testing.assert_array_equal(ids(printed[0]), np.where(labels == TABLE["T9"].id, 255, labels))
     _, _, said = run(printed[0], f"--anchor=L4={point(inside('L4')[1])}", out=tmp_path / "same")
     assert "without a name" not in said[0]

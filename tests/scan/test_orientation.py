@@ -127,9 +127,7 @@ def test_isotropic_and_sagittal_volumes_are_accepted(spacing_mm):
 def test_a_single_slice_is_sagittal_or_refused():
     assert Scan(np.arange(20).reshape(1, 4, 5), np.diag([0.1, 1, 1, 1])).frame.axes == (0, 2, 1)
     for shape, plane in (((4, 5, 1), "axial"), ((4, 1, 5), "coronal")):
-        said = (
-            f"a single slice came that, by its affine, is {plane}.*give it the affine of its scan.*--pixel-mm"
-        )
+        said = f"a single slice came, {plane} by its affine.*give it the affine of its scan.*--pixel-mm"
         with pytest.raises(InputError, match=said):
             _ = Scan(np.arange(20).reshape(shape), np.eye(4)).frame
 

@@ -139,9 +139,7 @@ def _relabel_one(
     scan, drawn, why = _scan_of(record, ids, geometry) if record else (None, ids, "")
     notes = list(flags)
     if nameless:
-        notes.append(
-            f"{nameless} voxels without a name ({UNKNOWN}) stay so; only a new segmentation names them"
-        )
+        notes.append(f"{nameless} voxels without a name ({UNKNOWN}) stay so; to name them, segment again")
     if why:
         notes.append(f"no preview was drawn: {why}")
     if record:

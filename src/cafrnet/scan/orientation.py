@@ -134,9 +134,9 @@ def _refuse_other_planes(spacing: np.ndarray, lengths: list[int], source: str) -
         plane = "axial" if across[0] >= across[1] else "coronal"
         if 1 in lengths[1:]:
             raise InputError(
-                f"{source}: a single slice came that, by its affine, is {plane}; a sagittal one was expected. If "
-                "it is sagittal, its orientation was lost: give it the affine of its scan, or save it as PNG "
-                "and give the pixel size (--pixel-mm)"
+                f"{source}: a single slice came, {plane} by its affine; a sagittal one was expected. "
+                "If it is sagittal, its orientation was lost: give it the affine of its scan, or save it as "
+                "PNG and give the pixel size (--pixel-mm)"
             )
         raise InputError(
             f"{source}: a scan in {plane} slices came (voxels of {spacing[0]:.2f} mm left-right, "
