@@ -37,6 +37,49 @@ def write_stairs(path: Path, **more: int) -> Path:
     return path
 
 
+def moved(labels, affine, axes, flips, crop=None):
+    """The same voxels in another axis order, mirrored, and perhaps only a box of them; with their affine."""
+    at = affine.copy()
+    result = labels.transpose(axes)
+    at[:3, :3] = affine[:3, list(axes)]
+    for axis, flip in enumerate(flips):
+        if flip:
+            at[:3, 3] += at[:3, axis] * (result.shape[axis] - 1)
+            at[:3, axis] *= -1
+            result = np.flip(result, axis)
+    if crop:
+        at[:3, 3] += at[:3, :3] @ [c.start for c in crop]
+        result = result[crop]
+    return np.ascontiguousarray(result), at
+
+
+def save_segments(path, layers, affine, segments, *, kind="list"):
+    """Write a .seg.nrrd as Slicer does: ``layers`` [n, i, j, k]; ``segments`` (name, value, layer)."""
+    layers = np.asarray(layers, np.uint8)
+    flip = np.diag([-1.0, -1.0, 1.0])  # RAS to LPS
+    lps = flip @ affine[:3, :3], flip @ affine[:3, 3]
+    vectors = " ".join("(" + ",".join(f"{v:g}" for v in lps[0][:, k]) + ")" for k in range(3))
+    several = len(layers) > 1
+    head = [
+        "NRRD0004",
+        "type: unsigned char",
+        f"dimension: {4 if several else 3}",
+        "space: left-posterior-superior",
+        "sizes: " + " ".join(map(str, layers.shape if several else layers.shape[1:])),
+        f"space directions: {'none ' if several else ''}{vectors}",
+        f"kinds: {f'{kind} ' if several else ''}domain domain domain",
+        "encoding: raw",
+        "space origin: (" + ",".join(f"{v:g}" for v in lps[1]) + ")",
+    ]
+    for k, (name, value, layer) in enumerate(segments):
+        head += [f"Segment{k}_ID:=Segment_{k}", f"Segment{k}_Name:={name}"]
+        head += [f"Segment{k}_LabelValue:={value}", f"Segment{k}_Layer:={layer}"]
+    head += ["Segmentation_MasterRepresentation:=Binary labelmap", "", ""]
+    voxels = layers if several else layers[0]
+    path.write_bytes("\n".join(head).encode() + voxels.tobytes(order="F"))
+    return path
+
+
 def write_grey_model(
     folder: Path,
     *,

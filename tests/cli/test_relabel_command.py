@@ -13,7 +13,7 @@ from cafrnet.inference.record import is_output, read_record
 from cafrnet.inference.relabel import LEVEL_KEYS
 from cafrnet.labels import TABLE
 from cafrnet.scan import read_labels, read_scan, write_labels
-from handmade import stairs, write_stairs
+from handmade import moved, save_segments, stairs, write_stairs
 
 
 @pytest.fixture
@@ -418,3 +418,70 @@ def test_an_mha_becomes_nifti(run, tmp_path):
     found, at = read_labels(printed[0])
     np.testing.assert_allclose(at, read_labels(tmp_path / "a_seg.mha")[1], atol=1e-6)
     assert (found[labels == 2] == 3).all()
+
+
+def test_segments_of_slicer_are_known_by_their_names(run, tmp_path):
+    """Slicer numbered them 1, 2, 3; taken for cafrnet's ids, those would be S, L5 and L4."""
+    pytest.importorskip("SimpleITK", reason="the 'itk' extra is not installed")
+    _, labels, at = stairs()
+    given = np.zeros_like(labels)
+    for value, name in enumerate(("L5", "L4", "L4/L5"), 1):
+        given[labels == TABLE[name].id] = value
+    seg = save_segments(tmp_path / "a.seg.nrrd", [given], at, [("L5", 1, 0), ("L4", 2, 0), ("L4/L5", 3, 0)])
+    code, printed, _ = run(seg, "--shift", "+1")
+    assert (code, printed) == (0, [str(tmp_path / "out/a.nii.gz")])
+    after, affine = read_labels(printed[0])
+    np.testing.assert_allclose(affine, at, atol=1e-5)
+    for value, name in ((0, "background"), (1, "L4"), (2, "L3"), (3, "L3/L4")):
+        assert (after[given == value] == TABLE[name].id).all()
+
+
+def test_a_segment_without_a_name_stops_its_file(run, tmp_path):
+    pytest.importorskip("SimpleITK", reason="the 'itk' extra is not installed")
+    _, labels, at = stairs()
+    seg = save_segments(tmp_path / "a.seg.nrrd", [labels], at, [("tissue", 2, 0)])
+    code, printed, said = run(seg, "--shift", "+1")
+    assert (code, printed) == (1, [])
+    assert "'tissue' are no structures of the scheme 'cafrnet'; name them L5" in said[0]
+
+
+@pytest.mark.parametrize("flips", [(False, True, False), (True, False, True)])
+def test_the_preview_of_a_mirrored_label_map_is_that_of_the_map_as_it_was(run, segmented, tmp_path, flips):
+    assert run(segmented, "--shift", "1", out=tmp_path / "plain")[0] == 0
+    image = nib.load(segmented)
+    turned, at = moved(np.asarray(image.dataobj), image.affine, (0, 1, 2), flips)
+    assert not np.array_equal(turned, ids(segmented))
+    nib.save(nib.Nifti1Image(turned, at), segmented)
+    assert run(segmented, "--shift", "1")[0] == 0
+    drawn, expected = (np.asarray(Image.open(tmp_path / f"{o}/a_preview.png")) for o in ("out", "plain"))
+    np.testing.assert_array_equal(drawn, expected)
+    np.testing.assert_allclose(nib.load(tmp_path / "out/a_seg.nii.gz").affine, at, atol=1e-5)
+    again = moved(ids(tmp_path / "plain/a_seg.nii.gz"), image.affine, (0, 1, 2), flips)[0]
+    np.testing.assert_array_equal(ids(tmp_path / "out/a_seg.nii.gz"), again)
+
+
+def test_no_preview_of_a_label_map_that_lies_elsewhere(run, segmented, tmp_path):
+    image = nib.load(segmented)
+    at = image.affine + np.pad(np.full((1, 1), 20), ((1, 2), (3, 0)))  # ten voxels of 2 mm to the front
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), at), segmented)
+    code, _, said = run(segmented, "--shift", "1")
+    assert code == 0
+    assert "look: no preview was drawn: " in said[0]
+    assert "puts it 10.0 voxels and 0.0 degrees off the scan" in said[0]
+    assert not (tmp_path / "out/a_preview.png").exists()
+
+
+def test_what_has_no_name_stays_so_and_that_is_said(run, tmp_path):
+    """T9 above T10: one up it leaves the table, and one down again nothing tells what it was."""
+    labels = stairs()[1]
+    labels[labels == TABLE["L1"].id] = TABLE["T9"].id
+    lost = int((labels == TABLE["T9"].id).sum())
+    seg = write_seg(tmp_path / "a_seg.nii.gz", labels)
+    _, printed, said = run(seg, "--shift", "+1")
+    assert "now 255: T9" in said[0]
+    assert "without a name" not in said[0]
+    _, printed, said = run(printed[0], "--shift", "-1", out=tmp_path / "back")
+    assert f"look: {lost} voxels without a name (255) stay so; to name them, segment again" in said[0]
+    np.testing.assert_array_equal(ids(printed[0]), np.where(labels == TABLE["T9"].id, 255, labels))
+    _, _, said = run(printed[0], f"--anchor=L4={point(inside('L4')[1])}", out=tmp_path / "same")
+    assert "without a name" not in said[0]

@@ -13,13 +13,10 @@ from cafrnet.cli.main import main
 from cafrnet.datasets import open_dataset
 from cafrnet.datasets.corrections import add, add_corrections
 from cafrnet.datasets.corrections.lattice import on_scan
-from cafrnet.datasets.corrections.slicer import read_segments
 from cafrnet.errors import InputError, UsageError
 from cafrnet.labels import SCHEMES, TABLE
 from cafrnet.scan import Scan
-from handmade import stairs
-
-FLIP = np.diag([-1.0, -1.0, 1.0])
+from handmade import moved, save_segments, stairs
 
 
 def write_pair(root, name, labels=None, affine=None, ending="_seg.nii.gz", **more):
@@ -177,22 +174,6 @@ def test_interrupted_between_mask_and_image(one, monkeypatch):
 # -- geometry ----------------------------------------------------------------------------------------------
 
 
-def moved(labels, affine, axes, flips, crop=None):
-    """The same voxels in another axis order, mirrored, and perhaps only a box of them; with their affine."""
-    at = affine.copy()
-    result = labels.transpose(axes)
-    at[:3, :3] = affine[:3, list(axes)]
-    for axis, flip in enumerate(flips):
-        if flip:
-            at[:3, 3] += at[:3, axis] * (result.shape[axis] - 1)
-            at[:3, axis] *= -1
-            result = np.flip(result, axis)
-    if crop:
-        at[:3, 3] += at[:3, :3] @ [c.start for c in crop]
-        result = result[crop]
-    return np.ascontiguousarray(result), at
-
-
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0), (2, 1, 0)])
 @pytest.mark.parametrize("flips", [(False, False, False), (True, False, True), (True, True, True)])
 def test_any_axis_order_is_the_same_map(axes, flips):
@@ -304,114 +285,6 @@ def test_nothing_could_start(one, missing):
 
 
 # -- Slicer's segmentations --------------------------------------------------------------------------------
-
-
-def save_segments(path, layers, affine, segments, *, kind="list"):
-    """Write a .seg.nrrd as Slicer does: ``layers`` [n, i, j, k]; ``segments`` (name, value, layer)."""
-    layers = np.asarray(layers, np.uint8)
-    lps = FLIP @ affine[:3, :3], FLIP @ affine[:3, 3]
-    vectors = " ".join("(" + ",".join(f"{v:g}" for v in lps[0][:, k]) + ")" for k in range(3))
-    several = len(layers) > 1
-    head = [
-        "NRRD0004",
-        "type: unsigned char",
-        f"dimension: {4 if several else 3}",
-        "space: left-posterior-superior",
-        "sizes: " + " ".join(map(str, layers.shape if several else layers.shape[1:])),
-        f"space directions: {'none ' if several else ''}{vectors}",
-        f"kinds: {f'{kind} ' if several else ''}domain domain domain",
-        "encoding: raw",
-        "space origin: (" + ",".join(f"{v:g}" for v in lps[1]) + ")",
-    ]
-    for k, (name, value, layer) in enumerate(segments):
-        head += [f"Segment{k}_ID:=Segment_{k}", f"Segment{k}_Name:={name}"]
-        head += [f"Segment{k}_LabelValue:={value}", f"Segment{k}_Layer:={layer}"]
-    head += ["Segmentation_MasterRepresentation:=Binary labelmap", "", ""]
-    voxels = layers if several else layers[0]
-    path.write_bytes("\n".join(head).encode() + voxels.tobytes(order="F"))
-    return path
-
-
-@pytest.fixture
-def slicer(tmp_path):
-    pytest.importorskip("SimpleITK", reason="the 'itk' extra is not installed")
-    return tmp_path / "anna.seg.nrrd"
-
-
-def test_names_go_before_values(slicer):
-    """Slicer numbers its segments itself: 1 is L4 here and 2 is the canal."""
-    _, labels, affine = stairs()
-    given = np.zeros_like(labels)
-    given[labels == 3], given[labels == 20], given[labels == 12] = 1, 2, 3
-    save_segments(slicer, [given], affine, [("L4", 1, 0), ("Spinal canal", 2, 0), ("disc L4-L5", 3, 0)])
-    values, at = read_segments(slicer, SCHEMES["cafrnet"])
-    assert np.array_equal(values, np.where(np.isin(labels, (3, 12, 20)), labels, 0))
-    assert at == pytest.approx(affine)
-
-
-def test_layers_and_all_structures(slicer):
-    _, labels, affine = stairs()
-    ids = [int(i) for i in np.unique(labels) if i]
-    layers = np.stack([np.where(labels % 2 == k, labels, 0) for k in (0, 1)])
-    save_segments(slicer, layers, affine, [(TABLE[i].name, i, i % 2) for i in ids])
-    assert np.array_equal(read_segments(slicer, SCHEMES["cafrnet"])[0], labels)
-
-
-def test_a_voxel_in_two_segments(slicer):
-    _, labels, affine = stairs()
-    layers = np.stack([labels == 3, (labels == 3) | (labels == 4)])
-    save_segments(slicer, layers, affine, [("L4", 1, 0), ("L3", 1, 1)])
-    with pytest.raises(InputError, match=rf"{(labels == 3).sum()} voxels of segment 'L3' are in another"):
-        read_segments(slicer, SCHEMES["cafrnet"])
-
-
-def test_segments_that_nobody_named(slicer):
-    _, labels, affine = stairs()
-    save_segments(slicer, [labels], affine, [("Segment_3", 3, 0), ("Segment_4", 4, 0)])
-    values, _ = read_segments(slicer, SCHEMES["cafrnet"])
-    assert np.array_equal(values, np.where(np.isin(labels, (3, 4)), labels, 0))
-    save_segments(slicer, [labels], affine, [("Segment_4", 3, 0)])  # begun in Slicer: the number says nothing
-    with pytest.raises(
-        InputError, match="'Segment_4' are no structures of the scheme 'cafrnet'; name them L5"
-    ):
-        read_segments(slicer, SCHEMES["cafrnet"])
-
-
-def test_numbers_as_names_are_the_scheme_s_values(slicer):
-    _, labels, affine = stairs()
-    save_segments(slicer, [labels], affine, [("45", 3, 0), ("95", 4, 0)])
-    values, _ = read_segments(slicer, SCHEMES["totalspineseg"])
-    assert np.array_equal(values, np.where(labels == 3, 45, np.where(labels == 4, 95, 0)))
-
-
-def test_names_in_another_scheme_s_values(slicer):
-    _, labels, affine = stairs()
-    save_segments(slicer, [labels], affine, [("L5", 2, 0), ("unknown", 3, 0)])
-    values, _ = read_segments(slicer, SCHEMES["totalspineseg"])
-    assert np.array_equal(values, np.where(labels == 2, 45, np.where(labels == 3, 255, 0)))
-
-
-@pytest.mark.parametrize(
-    ("segments", "message"),
-    [
-        ([], "lists no segments"),
-        ([("tissue", 3, 0), ("L5", 2, 0)], "the segments 'tissue' are no structures"),
-        ([("L5", 3, 0), ("vertebra L5", 2, 0)], "'L5' and 'vertebra L5' are both one structure"),
-        ([("L5", 3, 4)], "layer 4, there is none"),
-        ([("L5", "x", 0)], "has no label value"),
-    ],
-)
-def test_segmentations_that_can_t_be_read(slicer, segments, message):
-    _, labels, affine = stairs()
-    save_segments(slicer, [labels], affine, segments)
-    with pytest.raises(InputError, match=message):
-        read_segments(slicer, SCHEMES["cafrnet"])
-
-
-def test_a_damaged_segmentation(slicer):
-    slicer.write_bytes(b"NRRD0004\nnothing")
-    with pytest.raises(InputError, match="could not be read"):
-        read_segments(slicer, SCHEMES["cafrnet"])
 
 
 def test_from_slicer_to_the_dataset(tmp_path):

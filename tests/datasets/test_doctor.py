@@ -8,7 +8,7 @@ import pytest
 from drawn_spine import COLUMN, draw_image, draw_labels, save
 
 from cafrnet.datasets import Split, open_dataset
-from cafrnet.datasets.doctor import anatomy, check, duplicates, geometry
+from cafrnet.datasets.doctor import anatomy, check, duplicates
 
 
 @pytest.fixture
@@ -150,18 +150,6 @@ def moved(x=0.0, y=0.0, z=0.0, turn_deg=0.0):
 )
 def test_affine(examine, change, severity):
     assert examine(lambda root: save(mask(root, 2), draw_labels(), change)) == [(severity, "affine", "Case2")]
-
-
-@pytest.mark.parametrize("turn_deg", [0.0, 0.9, 1.1, 30.0])
-def test_mismatch_measures_the_turn_about_the_centre(turn_deg):
-    affine = np.diag([2.0, 3.0, 4.0, 1.0])
-    there, back = np.eye(4), np.eye(4)
-    there[:3, 3] = (affine @ [4.5, 4.5, 4.5, 1])[:3]
-    back[:3, 3] = -there[:3, 3]
-    turned = there @ moved(turn_deg=turn_deg) @ back @ affine
-    shift, tilt = geometry.mismatch(affine, turned, (10, 10, 10))
-    assert shift == pytest.approx(0, abs=1e-9)
-    assert tilt == pytest.approx(turn_deg, abs=1e-6)
 
 
 def test_an_axial_scan_is_refused(examine):

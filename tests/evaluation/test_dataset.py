@@ -15,7 +15,8 @@ from cafrnet.errors import InputError, UsageError
 from cafrnet.evaluation import evaluate
 from cafrnet.evaluation.dataset import region_thresholds
 from cafrnet.evaluation.levels import move
-from cafrnet.labels import SCHEMES
+from cafrnet.labels import SCHEMES, TABLE
+from handmade import moved, save_segments
 
 from .drawn import column, ids, sagittal_affine, save
 from .test_common import vertebrae
@@ -167,10 +168,68 @@ def test_an_axial_truth_fails_its_case(tmp_path):
 
 def test_spacing_comes_from_the_truth(tmp_path):
     truth = save(tmp_path / "a.nii.gz", TRUTH, spacing_mm=(5.0, 1.0, 3.0))
-    pred = save(tmp_path / "b.nii.gz", np.roll(TRUTH, 1, axis=2), spacing_mm=(1.0, 1.0, 1.0))
+    pred = save(tmp_path / "b.nii.gz", np.roll(TRUTH, 1, axis=2), spacing_mm=(5.0, 1.0, 3.1))
     case = evaluate(truth, pred).cases[0]
     assert case.mean("hd_mm") == 3
     assert case.spacing_mm == pytest.approx((5.0, 1.0, 3.0))
+    # 14 columns: the centre moves by 6.5 x 3.1 - 6.5 x 3 mm, which is 0.22 columns
+    assert case.notes == (f"{pred}: it lies 0.22 voxels and 0.00 degrees off the scan",)
+
+
+@pytest.mark.parametrize(
+    ("axes", "flips"), [((0, 1, 2), (False, True, False)), ((2, 1, 0), (True, True, True))]
+)
+def test_a_reoriented_prediction_scores_as_it_did(folders, tmp_path, axes, flips):
+    truth, pred = folders
+    array = np.roll(TRUTH, 1, axis=2)
+    turned, at = moved(array, sagittal_affine(), axes, flips)
+    assert not np.array_equal(turned, array)
+    plain = evaluate(truth, pred)
+    nib.save(nib.Nifti1Image(turned, at), pred / "Case2_seg.nii.gz")
+    again = evaluate(truth, pred)
+    assert again.cases[1].rows == plain.cases[1].rows
+    assert again.cases[1].mean("dsc") == pytest.approx(5 / 6)
+    assert again.cases[1].notes == (
+        f"{pred / 'Case2_seg.nii.gz'}: its axes were turned to those of the scan",
+    )
+
+
+@pytest.mark.parametrize("affine", [np.eye(4), sagittal_affine() + np.pad([[9.0]], ((0, 3), (3, 0)))])
+def test_a_prediction_that_lies_elsewhere_fails_its_case(folders, affine):
+    truth, pred = folders
+    nib.save(nib.Nifti1Image(TRUTH, affine), pred / "Case1_seg.nii.gz")
+    found = evaluate(truth, pred)
+    assert list(found.failed) == ["mask_case1"]
+    assert "copy the scan's header onto it" in found.failed["mask_case1"]
+    assert found.summary["cases"]["scored"] == 3
+
+
+@pytest.mark.parametrize("bare", ["truth/mask_case1.nii.gz", "pred/Case1_seg.nii.gz"])
+def test_files_that_give_no_place_are_paired_by_index(folders, tmp_path, bare):
+    image = nib.Nifti1Image(TRUTH, None)
+    image.header.set_zooms((4, 1, 1))
+    nib.save(image, tmp_path / bare)
+    truth, pred = (tmp_path / name for name in ("truth/mask_case1.nii.gz", "pred/Case1_seg.nii.gz"))
+    case = evaluate(truth, pred).cases[0]
+    if bare.startswith("pred"):
+        assert case.mean("dsc") == 1
+    assert case.notes == (f"paired by array index: no place in the patient is given by {tmp_path / bare}",)
+
+
+def test_the_image_s_place_counts_where_the_truth_s_is_another(tmp_path):
+    """A truth whose header lost the flip of its rows: arrays are paired by index, as the data doctor says."""
+    root, at = tmp_path / "data", sagittal_affine()
+    flipped = at @ np.array([[1, 0, 0, 0], [0, -1, 0, TRUTH.shape[1] - 1], [0, 0, 1, 0], [0, 0, 0, 1]])
+    for folder, array, affine in (("MR", TRUTH.astype(np.int16) + 5, at), ("Mask", TRUTH, flipped)):
+        (root / "train" / folder).mkdir(parents=True)
+        name = "Case1.nii.gz" if folder == "MR" else "mask_case1.nii.gz"
+        nib.save(nib.Nifti1Image(array, affine), root / "train" / folder / name)
+    (root / "dataset.yaml").write_text("scheme: cafrnet\n")
+    pred = tmp_path / "pred/Case1_seg.nii.gz"
+    pred.parent.mkdir()
+    for affine in (at, flipped):
+        nib.save(nib.Nifti1Image(TRUTH, affine), pred)
+        assert evaluate(root, pred.parent).cases[0].mean("dsc") == 1
 
 
 def test_another_tools_labels(tmp_path):
@@ -291,3 +350,18 @@ def test_any_axis_order_of_the_files_gives_the_same_scores(tmp_path):
     for part in ("headline", "classes", "levels"):
         assert turned.summary[part] == expected.summary[part]
     assert turned.summary["per_slice"]["headline"] == expected.summary["per_slice"]["headline"]
+
+
+def test_segments_of_slicer_are_scored_by_their_names(tmp_path):
+    """Slicer's 1, 2, 3 ... run from L5/S upwards; taken for ids, S would be the lowest and L5 the next."""
+    pytest.importorskip("SimpleITK", reason="the 'itk' extra is not installed")
+    given = np.zeros_like(TRUTH)
+    for value, identity in enumerate(SPINE, 1):
+        given[identity == TRUTH] = value
+    names = [(TABLE[identity].name, value, 0) for value, identity in enumerate(SPINE, 1)]
+    truth = save(tmp_path / "truth/a.nii.gz", TRUTH)
+    segments = save_segments(tmp_path / "a.seg.nrrd", [given], sagittal_affine(), names)
+    assert evaluate(truth, segments).summary["headline"]["dsc"]["mean"] == 1
+    assert evaluate(segments, truth).summary["headline"]["dsc"]["mean"] == 1  # and as the truth
+    (tmp_path / "dataset.yaml").write_text("values: {2: [3]}\n")
+    assert "Slicer gives the values" in evaluate(segments, truth).failed["a"]

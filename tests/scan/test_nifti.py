@@ -247,3 +247,29 @@ def test_a_write_that_fails_half_way_leaves_nothing(tmp_path, left_behind, monke
     with pytest.raises(InputError, match=r"b.nii.gz could not be written: No space left"):
         write_labels(np.ones((3, 4, 5)), scan, tmp_path / "b.nii.gz")
     assert left_behind(tmp_path) == ["a.nii.gz"]
+
+
+@pytest.mark.parametrize(("unit", "scale", "name"), [("meter", 1e-3, "metres"), ("micron", 1e3, "microns")])
+def test_other_units_of_length_become_mm(tmp_path, caplog, unit, scale, name):
+    """What is 0.5 mm is 0.0005 in metres and 500 in microns."""
+    image = nib.Nifti1Image(VOXELS, np.diag([scale, scale, scale, 1]) @ AFFINE)
+    image.header.set_xyzt_units(unit, "sec")
+    nib.save(image, tmp_path / "a.nii.gz")
+    scan = read_scan(tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(scan.affine, AFFINE, rtol=1e-6)
+    assert scan.frame.spacing_mm[0] == pytest.approx(4.4)
+    assert f"its header counts in {name} (xyzt_units); lengths were converted to mm" in caplog.text
+    write_labels(np.ones((3, 4, 5)), scan, tmp_path / "b.nii.gz")
+    assert header_geometry(tmp_path / "b.nii.gz") == header_geometry(tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(read_labels(tmp_path / "b.nii.gz")[1], AFFINE, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale"), [("meter", 1.0), ("micron", 1.0), ("mm", 1e-3), ("unknown", 1e-3)]
+)
+def test_a_wrong_unit_of_length_is_refused(tmp_path, unit, scale):
+    image = nib.Nifti1Image(VOXELS, np.diag([scale, scale, scale, 1]) @ AFFINE)
+    image.header.set_xyzt_units(unit)
+    nib.save(image, tmp_path / "a.nii.gz")
+    with pytest.raises(InputError, match=r"mm came, 0.05 to 100 mm were expected.*xyzt_units"):
+        read_scan(tmp_path / "a.nii.gz")

@@ -127,7 +127,8 @@ def test_isotropic_and_sagittal_volumes_are_accepted(spacing_mm):
 def test_a_single_slice_is_sagittal_or_refused():
     assert Scan(np.arange(20).reshape(1, 4, 5), np.diag([0.1, 1, 1, 1])).frame.axes == (0, 2, 1)
     for shape, plane in (((4, 5, 1), "axial"), ((4, 1, 5), "coronal")):
-        with pytest.raises(InputError, match=plane):
+        said = f"a single slice came, {plane} by its affine.*give it the affine of its scan.*--pixel-mm"
+        with pytest.raises(InputError, match=said):
             _ = Scan(np.arange(20).reshape(shape), np.eye(4)).frame
 
 
@@ -138,6 +139,11 @@ def test_a_single_slice_is_sagittal_or_refused():
         (np.diag([1, 0, 1, 1.0]), "spacing of 0 mm"),
         (np.diag([1, np.nan, 1, 1.0]), "not a finite 4 x 4"),
         (np.eye(3), "not a finite 4 x 4"),
+        (
+            np.diag([0.0044, 0.0005, 0.0005, 1.0]),
+            "voxels of 0.0044 x 0.0005 x 0.0005 mm came, 0.05 to 100 mm",
+        ),
+        (np.diag([4.4, 0.5, 500, 1.0]), "voxels of 4.4 x 0.5 x 500 mm came.*metres or microns"),
     ],
 )
 def test_affines_that_place_nothing_are_refused(affine, message):
@@ -160,3 +166,15 @@ def test_affines_that_place_nothing_are_refused(affine, message):
 def test_arrays_that_are_no_image_are_refused(voxels, message):
     with pytest.raises(InputError, match=message):
         Scan(voxels, np.eye(4))
+
+
+def test_booleans_become_numbers():
+    inside = np.arange(60).reshape(3, 4, 5) % 7 == 0
+    scan = Scan(inside, np.diag([4.4, 0.5, 0.5, 1]))
+    assert scan.voxels.dtype == np.uint8
+    np.testing.assert_array_equal(scan.voxels, np.where(inside, 1, 0))
+
+
+@pytest.mark.parametrize("spacing_mm", [(0.05, 0.05, 0.05), (100, 0.05, 100)])
+def test_voxels_at_the_ends_of_what_is_plausible(spacing_mm):
+    assert Scan(np.arange(60).reshape(3, 4, 5), np.diag([*spacing_mm, 1])).spacing_mm == spacing_mm

@@ -19,6 +19,7 @@ from ..labels import TABLE, Scheme, ValueSets, get_scheme
 from ..scan import SagittalFrame, orthonormal, read_labels, read_scan, sagittal_frame
 from .case import CaseScore, evaluate_arrays
 from .common import bodies_of_prediction, bodies_of_truth
+from .on_truth import prediction_on, scheme_of
 from .pairing import Pairs, pair
 from .sets import annotated
 from .signal import Pool, Thresholds, signal_of
@@ -170,13 +171,11 @@ class _Job:
             return CaseScore(truth.id, failed=f"{type(error).__name__}: {error}")
 
     def _score(self, truth: Truth, file: Path | None) -> CaseScore:
-        values, sets, frame, spacing_mm, notes = _read_truth(truth, self.common)
-        pred = None if file is None else self.scheme.sets.principal(read_labels(file)[0], str(file))
-        if pred is not None and pred.shape != values.shape:
-            raise InputError(
-                f"{file}: its shape {pred.shape} is not that of the truth, {values.shape}; "
-                "bring the prediction back to the truth's grid"
-            )
+        values, sets, frame, affine, notes = _read_truth(truth, self.common)
+        pred = None
+        if file is not None:
+            pred, said = prediction_on(truth, affine, values.shape, file, self.scheme)
+            notes += said
         if self.common and pred is not None and self.scheme.part == "whole":
             pred, whole = bodies_of_prediction(pred, frame)
             notes += _left_whole("prediction", whole)
@@ -189,7 +188,7 @@ class _Job:
         case = evaluate_arrays(
             values,
             pred,
-            spacing_mm,
+            _spacing_mm(affine),
             sets=sets,
             sagittal_axis=frame.axes[0] if self.slices or image is not None else None,
             image=image,
@@ -201,17 +200,20 @@ class _Job:
 
 def _read_truth(
     truth: Truth, common: str | None
-) -> tuple[np.ndarray, ValueSets, SagittalFrame, tuple[float, ...], list[str]]:
-    """Read a truth as it is scored: values, what they stand for, frame, spacing along the axes, notes."""
-    values, affine = read_labels(truth.labels)
+) -> tuple[np.ndarray, ValueSets, SagittalFrame, np.ndarray, list[str]]:
+    """Read a truth as it is scored: values, what they stand for, frame, orthonormal affine, notes."""
+    values, affine = read_labels(truth.labels, scheme_of(truth))
     truth.sets.check(values, str(truth.labels))
     affine = orthonormal(affine, str(truth.labels))
-    spacing_mm = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
     frame = sagittal_frame(affine, values.shape, str(truth.labels))
     if common is None or not truth.sets.whole_vertebrae:
-        return values, truth.sets, frame, spacing_mm, []
+        return values, truth.sets, frame, affine, []
     values, sets, whole = bodies_of_truth(values, truth.sets, frame)
-    return values, sets, frame, spacing_mm, _left_whole("truth", whole)
+    return values, sets, frame, affine, _left_whole("truth", whole)
+
+
+def _spacing_mm(affine: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
 
 
 def _left_whole(side: str, bodies: tuple[int, ...]) -> list[str]:
@@ -244,12 +246,14 @@ def _pooled(truths: Sequence[Truth], common: str | None) -> Thresholds:
     pool = Pool()
     for truth in truths:
         try:
-            values, sets, frame, spacing_mm, _ = _read_truth(truth, common)
+            values, sets, frame, affine, _ = _read_truth(truth, common)
             image = _read_image(truth, values)
         except InputError as error:
             logger.warning("%s is left out of the regions' thresholds: %s", truth.id, error)
             continue
-        pool.add(signal_of(image, sets.principal(values), annotated(sets), spacing_mm, frame.axes[0]))
+        pool.add(
+            signal_of(image, sets.principal(values), annotated(sets), _spacing_mm(affine), frame.axes[0])
+        )
     return pool.thresholds()
 
 

@@ -19,7 +19,7 @@ from ..errors import CAFRNetError, InputError, UsageError
 from ..files import whole_file, write_json
 from ..labels import TABLE, UNKNOWN, Scheme, get_scheme
 from ..report.preview import write_preview
-from ..scan import Scan, read_scan, write_labels
+from ..scan import Scan, aligned, is_segmentation, read_labels, read_scan, write_labels
 from ..scan.formats import is_dicom
 from ..scan.nifti import whole_numbers
 from ..scan.png import PIXEL_KEY
@@ -123,20 +123,25 @@ def _relabel_one(
 ) -> Relabelled:
     record = _record_beside(job.source)
     scheme = _scheme(job.source, labels, record)
-    values, geometry = _read(job.source)
+    values, geometry = _read(job.source, scheme)
     try:
         ids = scheme.sets.principal(values)
         if not np.isin(ids, TABLE.of_kind("body", "disc")).any():
             raise InputError("there is no vertebra or disc in it, so nothing to rename")
         k = shift if shift is not None else _shift_of(anchors, ids, geometry.affine)
+        nameless = int((values == UNKNOWN).sum()) if k else 0
         values, lost = shift_levels(values, k, scheme)
     except InputError as error:
         raise InputError(f"{job.source}: {error}") from error
     ids = scheme.sets.principal(values)
     flags = [flag.message for flag in check(column(ids, geometry.affine))]
     names = tuple(_name(value, scheme) for value in lost)
-    scan, why = _scan_of(record, geometry) if record else (None, "")
-    notes = [*flags, *([f"no preview was drawn: {why}"] if why else [])]
+    scan, drawn, why = _scan_of(record, ids, geometry) if record else (None, ids, "")
+    notes = list(flags)
+    if nameless:
+        notes.append(f"{nameless} voxels without a name ({UNKNOWN}) stay so; to name them, segment again")
+    if why:
+        notes.append(f"no preview was drawn: {why}")
     if record:
         entry = {
             "from": identity(job.source),
@@ -148,7 +153,7 @@ def _relabel_one(
             "before": {key: record[key] for key in LEVEL_KEYS if key in record},
         }
         record = _updated(record, job, ids, entry, preview=scan is not None)
-    _write(job, values, geometry, ids if scan else None, scan, record, overwrite)
+    _write(job, values, geometry, drawn, scan, record, overwrite)
     return Relabelled(job, shift=k, lost=names, notes=tuple(notes))
 
 
@@ -169,8 +174,11 @@ def _name(value: int, scheme: Scheme) -> str:
     return TABLE[identity].name if identity != UNKNOWN else f"value {value}"
 
 
-def _read(path: Path) -> tuple[np.ndarray, Scan]:
+def _read(path: Path, scheme: Scheme) -> tuple[np.ndarray, Scan]:
     """Return the values of a label map, and the same as a scan, which knows how to write its geometry."""
+    if is_segmentation(path):
+        values, affine = read_labels(path, scheme)
+        return values, Scan(values, affine, source=str(path))
     if is_dicom(path):
         raise InputError(f"{path}: label maps can't be read from DICOM; export it as NIfTI")
     pixel_mm = None
@@ -207,21 +215,23 @@ def _scheme(source: Path, labels: str | None, record: dict[str, Any] | None) -> 
     return get_scheme(labels or written or "cafrnet")
 
 
-def _scan_of(record: dict[str, Any], geometry: Scan) -> tuple[Scan | None, str]:
-    """Return the scan that was segmented, for the picture; or None and why it can't be had."""
+def _scan_of(record: dict[str, Any], ids: np.ndarray, geometry: Scan) -> tuple[Scan | None, np.ndarray, str]:
+    """Return the scan that was segmented and the ids in its axis order, for the picture.
+
+    Where the scan can't be had, or the label map does not lie on it: None, the ids as they came, and why.
+    """
     try:
         path, options = Path(record["input"]["path"]), record["options"]
         if not path.exists():
-            return None, f"the scan is no longer at {path}"
+            return None, ids, f"the scan is no longer at {path}"
         if identity(path)["sha256"] != record["input"]["sha256"]:
-            return None, f"{path} is not the scan that was segmented"
+            return None, ids, f"{path} is not the scan that was segmented"
         scan = read_scan(path, series=options.get("series", "auto"), pixel_mm=options.get("pixel_mm"))
-        if scan.voxels.shape != geometry.voxels.shape:
-            return None, f"{path} has another shape than the label map"
         _ = scan.frame
-        return scan, ""
+        drawn, _ = aligned(ids, geometry.affine, scan.affine, scan.voxels.shape, geometry.source)
+        return scan, drawn, ""
     except (CAFRNetError, OSError, KeyError, TypeError) as error:
-        return None, str(error)
+        return None, ids, str(error)
 
 
 def _updated(
@@ -242,7 +252,7 @@ def _write(
     job: Job,
     values: np.ndarray,
     geometry: Scan,
-    ids: np.ndarray | None,
+    drawn: np.ndarray,
     scan: Scan | None,
     record: dict[str, Any] | None,
     overwrite: bool,
@@ -273,8 +283,8 @@ def _write(
             for path in reversed(wanted):
                 temporary[path] = together.enter_context(whole_file(path))
             write_labels(values, geometry, temporary[job.labels])
-            if scan is not None and ids is not None:
-                write_preview(scan, ids, temporary[job.preview])
+            if scan is not None:
+                write_preview(scan, drawn, temporary[job.preview])
             if record is not None:
                 write_json(temporary[job.record], record)
     except InputError as error:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UsageError
+from ..labels import Scheme
 from .scan import Scan
 
 #: How many files of a folder are looked at before it is said to hold no DICOM.
@@ -45,6 +46,8 @@ NIFTI = Format("nifti", (".nii.gz", ".nii"), written=True)
 DICOM = Format("dicom", (".dcm", ".dicom", ".ima"), options=("series",), labels=False)
 PNG = Format("png", (".png",), options=("pixel_mm",), written=True)
 ITK = Format("itk", (".mha", ".mhd", ".nrrd", ".nhdr"))
+#: How the names of Slicer's segmentations end: NRRD files whose values have names.
+SEGMENTATION = ".seg.nrrd"
 #: Every kind of file, in the order in which names are compared.
 FORMATS = (NIFTI, DICOM, PNG, ITK)
 
@@ -127,19 +130,41 @@ def size_in_memory(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     return size
 
 
-def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+def is_segmentation(path: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of Slicer's segmentations, whose values mean nothing without their names."""
+    return Path(path).name.lower().endswith(SEGMENTATION)
+
+
+def read_labels(path: str | os.PathLike[str], scheme: Scheme | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Read a label map: an integer array of three axes, and its affine.
 
+    Args:
+        path: any format that label maps are read from.
+        scheme: of the values. With it, the segments of a ``.seg.nrrd`` are taken by their names; without it,
+            its values come as they stand in the file, and they are Slicer's own.
+
     Raises:
-        InputError: missing, damaged, of an unknown kind, not whole numbers, or not three-dimensional.
+        InputError: missing, damaged, of an unknown kind, not whole numbers, not three-dimensional, or a
+            ``.seg.nrrd`` with segments that can't be placed.
         MissingExtraError: the format needs an extra that is not installed.
     """
     path = Path(path)
     kind = _format_of(path)
+    if scheme is not None and is_segmentation(path):
+        from .slicer import read_segments
+
+        return read_segments(path, scheme)
     if not kind.labels:
         raise InputError(f"{path}: label maps can't be read from DICOM; export it as NIfTI")
     labels: tuple[np.ndarray, np.ndarray] = kind.code.read_labels(path)
     return labels
+
+
+def is_placed(path: str | os.PathLike[str]) -> bool:
+    """Whether a file says where its voxels lie in the patient; a PNG never does, a NIfTI may not."""
+    path = Path(path)
+    kind = _format_of(path)
+    return kind is not PNG and (kind is not NIFTI or bool(kind.code.is_placed(path)))
 
 
 def output_suffix(scan: Scan) -> str:

@@ -19,6 +19,8 @@ from .scan import Scan
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".nii.gz", ".nii")
+#: What ``xyzt_units`` says of lengths -> its name and millimetres; 2 is mm, 0 nothing, which is taken for mm.
+UNITS = {1: ("metres", 1000.0), 3: ("microns", 0.001)}
 #: Description in the header of every label map of ours, by which they are told from scans.
 MARK = b"cafrnet label map"
 
@@ -68,10 +70,19 @@ def _check_spacing(path: Path) -> None:
             return
 
 
+def _has_form(header: Any) -> bool:
+    return bool(header["qform_code"] > 0 or header["sform_code"] > 0)
+
+
+def is_placed(path: Path) -> bool:
+    """Whether the header gives an orientation (a q-form or s-form code above 0)."""
+    return _has_form(nib.load(path).header)
+
+
 def _check_orientation(image: nib.Nifti1Image, path: Path) -> None:
     """Warn where the header gives no orientation, or two that contradict each other."""
     header = image.header
-    if header["qform_code"] <= 0 and header["sform_code"] <= 0:
+    if not _has_form(header):
         axes = "".join(nib.aff2axcodes(image.affine))
         logger.warning(
             "%s: its header gives no orientation (q-form and s-form codes are 0); its axes are taken to run "
@@ -93,6 +104,21 @@ def _check_orientation(image: nib.Nifti1Image, path: Path) -> None:
             )
 
 
+def unit_mm(header: Any) -> float:
+    """Return how many millimetres the header's unit of length has."""
+    return UNITS.get(int(header["xyzt_units"]) & 7, ("mm", 1.0))[1]
+
+
+def _affine_mm(image: nib.Nifti1Image, path: Path) -> np.ndarray:
+    """Return array index -> mm, whatever unit the header counts in."""
+    scale = unit_mm(image.header)
+    if scale == 1:
+        return image.affine
+    name = UNITS[int(image.header["xyzt_units"]) & 7][0]
+    logger.warning("%s: its header counts in %s (xyzt_units); lengths were converted to mm", path, name)
+    return np.diag([scale, scale, scale, 1.0]) @ image.affine
+
+
 def read(path: Path) -> Scan:
     """Read one volume.
 
@@ -107,7 +133,7 @@ def read(path: Path) -> Scan:
             array = array.astype(np.float32)
     return Scan(
         array,
-        image.affine,
+        _affine_mm(image, path),
         source=str(path),
         shape_on_disk=image.shape,
         header={"nifti": image.header},
@@ -136,7 +162,7 @@ def read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
         InputError: as :func:`read`, or values that are not whole numbers from 0.
     """
     image, array = _load(path)
-    return whole_numbers(array, str(path)), image.affine
+    return whole_numbers(array, str(path)), _affine_mm(image, path)
 
 
 def whole_numbers(array: np.ndarray, source: str) -> np.ndarray:

@@ -25,6 +25,10 @@ SAGITTAL_AXES = ("R", "I", "P")
 SILENT_DEG = 0.05
 #: Axes whose angle deviates by more than this are not "slightly" off: the scan is refused.
 LARGEST_REPAIR_DEG = 5.0
+#: Distances of neighbouring voxels that a scan may have. The finest matrices of clinical scanners, with
+#: interpolation, are about 0.2 mm; what is beyond is a header in metres or microns. The memory that a model's
+#: window takes grows with the square of the finest: 0.3 GB at this one.
+SMALLEST_MM, LARGEST_MM = 0.05, 100.0
 #: A scan is sagittal while no other axis is spaced more than this many times the left-right one.
 LARGEST_SPACING_RATIO = 2.0
 
@@ -40,8 +44,9 @@ def orthonormal(affine: np.ndarray, source: str = "affine") -> np.ndarray:
         4 x 4 float64; spacing and origin unchanged.
 
     Raises:
-        InputError: wrong shape, not finite, a zero spacing, a singular matrix, or two axes whose angle is
-            more than 5 degrees away from a right one.
+        InputError: wrong shape, not finite, a spacing of 0 or outside :data:`SMALLEST_MM` to
+            :data:`LARGEST_MM`, a singular matrix, or two axes whose angle is more than 5 degrees away from a
+            right one.
     """
     affine = np.asarray(affine, np.float64)
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
@@ -50,6 +55,12 @@ def orthonormal(affine: np.ndarray, source: str = "affine") -> np.ndarray:
     if (spacing <= 0).any():
         raise InputError(
             f"{source}: a voxel spacing of {spacing.min():g} mm came, a positive one was expected"
+        )
+    if spacing.min() < SMALLEST_MM or spacing.max() > LARGEST_MM:
+        raise InputError(
+            f"{source}: voxels of {' x '.join(f'{s:g}' for s in spacing)} mm came, {SMALLEST_MM:g} to "
+            f"{LARGEST_MM:g} mm were expected; does its header count in metres or microns, or say so wrongly "
+            "(NIfTI: xyzt_units)? Correct the unit, or export the scan again in mm"
         )
     directions = affine[:3, :3] / spacing
     if abs(linalg.det(directions)) < 1e-3:
@@ -121,6 +132,12 @@ def _refuse_other_planes(spacing: np.ndarray, lengths: list[int], source: str) -
     across = [np.inf if n == 1 else s for s, n in zip(spacing[1:], lengths[1:], strict=True)]
     if max(across) > LARGEST_SPACING_RATIO * spacing[0]:
         plane = "axial" if across[0] >= across[1] else "coronal"
+        if 1 in lengths[1:]:
+            raise InputError(
+                f"{source}: a single slice came, {plane} by its affine; a sagittal one was expected. "
+                "If it is sagittal, its orientation was lost: give it the affine of its scan, or save it as "
+                "PNG and give the pixel size (--pixel-mm)"
+            )
         raise InputError(
             f"{source}: a scan in {plane} slices came (voxels of {spacing[0]:.2f} mm left-right, "
             f"{spacing[2]:.2f} mm front-back and {spacing[1]:.2f} mm up-down), a sagittal one was expected; "

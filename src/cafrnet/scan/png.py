@@ -6,7 +6,6 @@ A PNG has no patient coordinates, so the pixel size is given by the user and the
 from __future__ import annotations
 
 import logging
-import math
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from ..errors import InputError, UsageError
 from ..files import whole_file
 from .nifti import whole_numbers
+from .orientation import LARGEST_MM, SMALLEST_MM
 from .scan import Scan
 
 logger = logging.getLogger(__name__)
@@ -37,13 +37,15 @@ def read(path: Path, pixel_mm: float | None) -> Scan:
         Voxels (row, column, 1): rows to inferior, columns to posterior.
 
     Raises:
-        UsageError: no pixel size, or none above 0.
+        UsageError: no pixel size, or one that no scan has.
         InputError: missing, damaged, animated, or in colour.
     """
     if pixel_mm is None:
         raise UsageError(f"{path}: a PNG has no pixel size; give it with --pixel-mm (for example 0.6)")
-    if not math.isfinite(pixel_mm) or pixel_mm <= 0:
-        raise UsageError(f"--pixel-mm {pixel_mm} came, a length above 0 mm was expected")
+    if not SMALLEST_MM <= pixel_mm <= LARGEST_MM:
+        raise UsageError(
+            f"--pixel-mm {pixel_mm} came, a length from {SMALLEST_MM:g} to {LARGEST_MM:g} mm was expected"
+        )
     voxels = _grey(_load(path), path)[..., None]
     return Scan(voxels, affine(pixel_mm), source=str(path), header={"png": {"pixel_mm": pixel_mm}})
 

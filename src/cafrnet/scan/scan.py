@@ -18,7 +18,7 @@ class Scan:
     """A volume in its own array order, and the affine that places it.
 
     Attributes:
-        voxels: three-dimensional array, any real dtype, never modified.
+        voxels: three-dimensional array, any real dtype, never modified; booleans become 0 and 1.
         affine: 4 x 4, array index -> world millimetres in RAS (right, anterior, superior), as nibabel has it.
             It is kept as it came; outputs carry it unchanged.
         source: where the scan came from, for messages.
@@ -27,7 +27,8 @@ class Scan:
 
     Raises:
         InputError: not three-dimensional, no real numbers, NaN or infinite voxels, nothing but one value,
-            or an affine that places nothing (see :func:`cafrnet.scan.orientation.orthonormal`).
+            an affine that places nothing, or voxels of a size that no scan has (see
+            :func:`cafrnet.scan.orientation.orthonormal`).
     """
 
     voxels: np.ndarray
@@ -50,6 +51,8 @@ class Scan:
             raise InputError(f"{source}: {n} voxels are NaN or infinite; repair or export the scan again")
         if voxels.min() == voxels.max():
             raise InputError(f"{source}: every voxel has the value {voxels.flat[0]}; there is no image in it")
+        if voxels.dtype.kind == "b":
+            voxels = voxels.astype(np.uint8)  # numbers from here on: truth values can't be subtracted
         object.__setattr__(self, "voxels", voxels)
         object.__setattr__(self, "affine", np.array(self.affine, np.float64))
         if not self.shape_on_disk:

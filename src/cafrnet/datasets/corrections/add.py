@@ -26,7 +26,6 @@ from ..registry import open_dataset
 from .lattice import on_scan
 from .pairs import find_pairs
 from .record import Row, dataset_text, read_rows, value_sets, write_rows
-from .slicer import SUFFIX, read_segments
 
 logger = logging.getLogger(__name__)
 
@@ -147,8 +146,7 @@ def _add(job: _Job, rows: dict[str, Row], people: dict[str, str]) -> Added:
 def _truth(job: _Job, scan: Scan) -> np.ndarray:
     """Read the label map in the scheme's values, on the scan's voxels."""
     source = str(job.label_map)
-    is_slicers = job.label_map.name.lower().endswith(SUFFIX)
-    values, affine = read_segments(job.label_map, job.scheme) if is_slicers else read_labels(job.label_map)
+    values, affine = read_labels(job.label_map, job.scheme)
     job.sets.check(values, source)
     if values.max() > 255:
         raise InputError(f"{source}: the value {values.max()} came, a label map here holds at most 255")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ...errors import UsageError
 from ...files import stem
+from ...scan import is_segmentation
 from ..layout import keyed, natural_key, pair_key, volumes
-from .slicer import SUFFIX
 
 logger = logging.getLogger(__name__)
 
@@ -44,4 +44,4 @@ def find_pairs(scans: Path, corrected: Path) -> list[tuple[str, tuple[Path | Non
 
 def _is_map(path: Path) -> bool:
     """Whether a name is that of a label map and not of a scan."""
-    return path.name.lower().endswith(SUFFIX) or pair_key(path) != stem(path).casefold()
+    return is_segmentation(path) or pair_key(path) != stem(path).casefold()

@@ -9,38 +9,12 @@ from scipy import linalg
 
 from ...errors import InputError
 from ...scan import Scan
+from ...scan.alignment import is_rounding, is_same_grid, mismatch
+from ...scan.nifti import unit_mm
 from .findings import Finding
 
-#: Up to one voxel and one degree off the image is a warning (some of SpineMRI are so); above, an error.
-LARGEST_SHIFT_VOXELS = 1.0
-LARGEST_TILT_DEG = 1.0
-#: Less than this is rounding in a header.
-SILENT_SHIFT_VOXELS = 0.01
-SILENT_TILT_DEG = 0.05
 #: Voxel sizes this many times off the dataset's median are pointed out.
 SPACING_FACTOR = 2.0
-
-
-def mismatch(image: np.ndarray, labels: np.ndarray, shape: Sequence[int]) -> tuple[float, float]:
-    """Return how far two affines place one array apart.
-
-    Args:
-        image, labels: 4 x 4, array index -> mm.
-        shape: of the array.
-
-    Returns:
-        Shift of the array's centre and growth of its half-extent by different spacings (the larger), in
-        voxels of the image; and the rotation between the two, in degrees.
-    """
-    spacings = [np.linalg.norm(a[:3, :3], axis=0) for a in (image, labels)]
-    turns = [linalg.polar(a[:3, :3] / s)[0] for a, s in zip((image, labels), spacings, strict=True)]
-    half = (np.asarray(shape) - 1) / 2
-    centre = np.append(half, 1.0)
-    shift = np.linalg.solve(image[:3, :3], (labels @ centre - image @ centre)[:3])
-    growth = half * np.abs(spacings[1] / spacings[0] - 1)
-    # |R1 - R2| (Frobenius) = 2 sqrt(2) sin(angle / 2): exact near zero, where arccos is not.
-    sine = np.clip(linalg.norm(turns[0] - turns[1]) / np.sqrt(8), 0, 1)
-    return float(max(np.abs(shift).max(), growth.max())), float(2 * np.degrees(np.arcsin(sine)))
 
 
 def pair(case: str, scan: Scan, labels_affine: np.ndarray) -> Iterator[Finding]:
@@ -49,9 +23,9 @@ def pair(case: str, scan: Scan, labels_affine: np.ndarray) -> Iterator[Finding]:
         shift, tilt_deg = mismatch(scan.affine, np.asarray(labels_affine, float), scan.voxels.shape)
     except (linalg.LinAlgError, ValueError):
         shift = tilt_deg = np.inf
-    if shift <= SILENT_SHIFT_VOXELS and tilt_deg <= SILENT_TILT_DEG:
+    if is_rounding(shift, tilt_deg):
         return
-    far = not (shift < LARGEST_SHIFT_VOXELS and tilt_deg < LARGEST_TILT_DEG)
+    far = not is_same_grid(shift, tilt_deg)
     yield Finding(
         "error" if far else "warning",
         "affine",
@@ -86,7 +60,7 @@ def image(case: str, scan: Scan) -> Iterator[Finding]:
     nifti = scan.header.get("nifti")
     if nifti is None:
         return
-    stated = np.asarray(nifti["pixdim"][1:4], float)
+    stated = np.asarray(nifti["pixdim"][1:4], float) * unit_mm(nifti)
     if (np.abs(stated / scan.spacing_mm - 1) > 0.01).any():
         yield Finding(
             "warning",

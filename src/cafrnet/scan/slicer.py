@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError, MissingExtraError
-from ...labels import Scheme, id_of_name
-from ...scan.itk import image_affine, image_array
+from ..errors import InputError, MissingExtraError
+from ..labels import Scheme, id_of_name
+from .itk import image_affine, image_array
 
-SUFFIX = ".seg.nrrd"
 #: What Slicer calls a segment that nobody named: the number is the value in the label map it came from. A
 #: segment that was begun in Slicer gets such a name, too, so the number must be the segment's value as well.
 _UNNAMED = re.compile(r"(?:segment|label)[ _]?(\d+)", re.IGNORECASE)
@@ -101,7 +100,10 @@ def _segments(image: Any, path: Path) -> list[Segment]:
                 ) from None
             found.append(Segment(name, value, layer))
     if not found:
-        raise InputError(f"{path} lists no segments; was it saved by Slicer's Segment Editor?")
+        raise InputError(
+            f"{path} lists no segments; was it saved by Slicer's Segment Editor? A label map of plain values "
+            "is named .nrrd"
+        )
     return found
 
 
