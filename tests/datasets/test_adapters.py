@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from drawn_spine import draw_image, draw_labels, save
 
-from cafrnet.datasets import open_dataset
+from cafrnet.datasets import Case, open_dataset
 from cafrnet.datasets.layout import natural_key, pair_key
 from cafrnet.errors import InputError, UsageError
-from cafrnet.labels import SCHEMES
+from cafrnet.labels import SCHEMES, ValueSets
 from cafrnet.scan import read_scan
 from cafrnet.scan.dicom_writer import write_series
 
@@ -300,3 +300,9 @@ def test_real_scans_open(real_data):
     assert len(dataset) == 31
     assert len({c.patient for c in dataset}) == 31
     assert dataset.sets.values[0] == (0, 1)
+
+
+def test_slicers_segments_are_no_truth_as_they_are(tmp_path):
+    case = Case("a", tmp_path / "a.nrrd", tmp_path / "a.seg.nrrd", "a", ValueSets.identity())
+    with pytest.raises(InputError, match=r"Slicer's own.*add-corrections"):
+        case.read_truth()

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError, UsageError, nearest
 from ..labels import UNKNOWN, ValueSets
-from ..scan import Scan, read_labels, read_scan
+from ..scan import Scan, is_segmentation, read_labels, read_scan
 from .description import Description
 
 
@@ -49,10 +49,16 @@ class Case:
             files differ, the image's is the one that counts (the data doctor reports it).
 
         Raises:
-            InputError: no truth, another shape, or a value outside the dataset's table of values.
+            InputError: no truth, a ``.seg.nrrd``, another shape, or a value outside the dataset's table of
+                values.
         """
         if self.labels is None:
             raise InputError(f"case {self.id} has no label map")
+        if is_segmentation(self.labels):
+            raise InputError(
+                f"{self.labels}: the values of a .seg.nrrd are Slicer's own, and mean nothing without the "
+                "names of its segments; bring it into the dataset with 'cafrnet data add-corrections'"
+            )
         truth, _ = read_labels(self.labels)
         if scan is not None and truth.shape != scan.voxels.shape:
             raise InputError(
