@@ -66,6 +66,33 @@ def test_wrong_words_exit_with_2(words, capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "error:" in shown.err
+    assert shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["segment", "x", "-o", "y", "--overwritten"],
+            "cafrnet segment: error: unrecognized arguments: --overwritten; did you mean '--overwrite'?; "
+            "see 'cafrnet segment --help'",
+        ),
+        (
+            ["data", "split", "x", "-o", "y", "z"],
+            "cafrnet data split: error: unrecognized arguments: z; see 'cafrnet data split --help'",
+        ),
+        (
+            ["segment", "x", "-o", "y", "--pixel-mm", "abc"],
+            "cafrnet segment: error: argument --pixel-mm: invalid float value: 'abc'; "
+            "see 'cafrnet segment --help'",
+        ),
+    ],
+)
+def test_wrong_words_are_one_line_of_their_verb(words, line, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == line + "\n"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +122,7 @@ def test_training_without_its_extra(tmp_path):
         assert (code, out) == (2, "")
         assert err.endswith("pip install 'cafrnet[train]'\n")
         assert err.count("\n") == 1
+        assert err.startswith(f"cafrnet {words[0]}: this part, which is built on PyTorch, needs the 'train'")
 
 
 def test_an_mha_without_its_extra(tmp_path, grey_model):
@@ -111,7 +139,7 @@ def test_the_api_says_which_extra_is_missing():
     script += "import cafrnet\ncafrnet.train('cafr_net', 'data', 'split', 'run')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("cafrnet.errors.MissingExtraError: Training needs the 'train' extra")
+    assert last.startswith("cafrnet.errors.MissingExtraError: this part, which is built on PyTorch,")
 
 
 def test_a_closed_pipe_is_no_traceback():

@@ -97,7 +97,9 @@ def _list(args: argparse.Namespace) -> int:
             if "card" in row
             else f"DAMAGED: {row['reason']}"
         )
-        print(f"{row['name']}  {about}")
+        own = row.get("card", {}).get("name", row["name"])
+        named = row["name"] if own == row["name"] else f"{row['name']} ({own})"
+        print(f"{named}  {about}")
     return 0
 
 

@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     at_once = 1 if args.max_memory is not None and args.at_once is None else args.at_once
     workers, on_ray = Workers.default(at_once), ray_options(args)
     jobs = plan_jobs(args.inputs, args.output, png=args.pixel_mm is not None)
+    _refuse_idle_options(args, jobs)
     mine = share(jobs, args.num_parts, args.part)
     check_writable(mine)
     journal = Path(args.output) / journal_name(args.num_parts, args.part) if len(jobs) > 1 else None
@@ -116,6 +117,20 @@ def run(args: argparse.Namespace) -> int:
             if o.status in ("done", "skipped"):
                 print(o.job.labels)
     return conclude(outcomes, "scans")
+
+
+def _refuse_idle_options(args: argparse.Namespace, jobs: list[Job]) -> None:
+    """Raise UsageError for an option that no input can heed."""
+    from ..errors import UsageError
+    from ..scan.formats import is_dicom
+
+    files = [job.source for job in jobs if job.source.is_file()]
+    if len(files) < len(jobs):
+        return  # a DICOM folder, or something missing that the reader will name
+    if args.series != "auto" and not any(map(is_dicom, files)):
+        raise UsageError(f"--series {args.series} came, and no input is DICOM; leave it out")
+    if args.pixel_mm is not None and not any(file.suffix.lower() == ".png" for file in files):
+        raise UsageError(f"--pixel-mm {args.pixel_mm:g} came, and no input is a PNG; leave it out")
 
 
 def _segment(

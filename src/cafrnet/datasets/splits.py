@@ -125,14 +125,14 @@ class Split:
             dataset: if given, every id must be one of its cases.
 
         Raises:
-            InputError: missing, not JSON, of another version, an id twice, or changed since it was written.
-            UsageError: an id that ``dataset`` does not have, or a patient in two parts.
+            InputError: not JSON, of another version, an id twice, or changed since it was written.
+            UsageError: no such file, an id that ``dataset`` does not have, or a patient in two parts.
         """
         path = Path(path)
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise InputError(
+            raise UsageError(
                 f"{path}: no such file; 'cafrnet data split DIR -o {path.name}' makes one"
             ) from None
         except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..files import check_folder, stem
-from ..scan.formats import FORMATS, PNG, is_dicom, is_dicom_folder, is_scan
+from ..scan.formats import DICOM, FORMATS, PNG, is_dicom, is_dicom_folder, is_scan
 from .record import is_output
 
 logger = logging.getLogger(__name__)
@@ -185,6 +185,8 @@ def _folder(
             loop, is_out = os.path.realpath(entry) in above, out is not None and _same(entry, out)
             if not (loop or is_out or study):
                 found += _folder(entry, root, out, png, above)
+        elif study and entry.name.lower().endswith(DICOM.suffixes):
+            continue  # of the series, or no DICOM file, which its reader says and ignores
         elif is_scan(entry) and not is_dicom(entry) and (png or entry.suffix.lower() != ".png"):
             found.append(_Found(entry, relative))
     below = [one for one in found if one.study]

@@ -33,8 +33,6 @@ def _load(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
         array = np.asanyarray(image.dataobj)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except PermissionError as error:
-        raise InputError(f"{path} may not be read; change its permissions") from error
     except (nib.filebasedimages.ImageFileError, gzip.BadGzipFile) as error:
         raise InputError(_not_nifti(path)) from error
     except (EOFError, zlib.error, OSError, ValueError, nib.spatialimages.HeaderDataError) as error:
