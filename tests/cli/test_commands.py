@@ -51,6 +51,23 @@ def test_every_verb_has_help(words, capsys):
         assert "-v, --verbose" in shown.out
 
 
+def test_help_names_schemes_recipes_and_inputs(capsys):
+    from cafrnet.cli.scheme_option import NAMES
+    from cafrnet.labels import SCHEMES
+
+    def shown(*words):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+        return " ".join(capsys.readouterr().out.split())
+
+    assert tuple(SCHEMES) == NAMES
+    for words in (["segment"], ["relabel"], ["evaluate"], ["data", "add-corrections"]):
+        assert "cafrnet, spinemri, spider, verse, tptbox, totalspineseg" in shown(*words)
+    assert "cafr_net, cafr_net_plus, demo" in shown("train")
+    assert "NIfTI, DICOM folders" in shown("segment")
+    assert "70, 20 and 10 % of the cases" in shown("data", "phantom")
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--version"])

@@ -312,3 +312,8 @@ def test_any_axis_order_of_the_files_gives_the_same_scores(tmp_path):
     for part in ("headline", "classes", "levels"):
         assert turned.summary[part] == expected.summary[part]
     assert turned.summary["per_slice"]["headline"] == expected.summary["per_slice"]["headline"]
+
+
+def test_an_evaluation_is_shown_in_a_line(folders):
+    found = evaluate(*folders, slices=False)
+    assert repr(found) == "<Evaluation of 4 cases, 0 failed: mean DSC 0.4583>"  # (1 + 5/6 + 0 + 0) / 4

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..words import counted, ranges
+from .scheme_option import add_labels_option
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -26,9 +27,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", "--out", metavar="DIR", help="write cases.csv, summary.json and more here"
     )
-    parser.add_argument(
-        "--labels", metavar="SCHEME", default="cafrnet", help="what the predictions' values mean"
-    )
+    add_labels_option(parser, "the predictions' values")
     parser.add_argument("--common", choices=("body",), help="cut whole vertebrae to bodies before comparing")
     parser.add_argument("--split", metavar="FILE", help="score only the cases of one part of this split")
     parser.add_argument("--part", choices=("train", "val", "test"), help="which part of --split (test)")

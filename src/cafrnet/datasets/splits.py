@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import InputError, UsageError
 from ..files import write_json
+from ..words import counted
 from ..labels import TABLE
 from .case import Case, Dataset
 from .stratify import stratify
@@ -222,9 +223,8 @@ def make_split(
     labelled = [case for case in dataset if case.labels is not None]
     left_out = tuple(case.id for case in dataset if case.labels is None)
     if left_out:
-        logger.warning(
-            "%d cases have no label map and are in no part: %s", len(left_out), ", ".join(left_out)
-        )
+        verbs = "has no label map and is" if len(left_out) == 1 else "have no label map and are"
+        logger.warning("%s %s in no part: %s", counted(len(left_out), "case"), verbs, ", ".join(left_out))
     patients = list(dict.fromkeys(case.patient for case in labelled))
     if len(patients) < len(shares):
         raise UsageError(

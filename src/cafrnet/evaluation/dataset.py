@@ -53,6 +53,12 @@ class Evaluation:
     cases: tuple[CaseScore, ...]
     summary: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """Say in a few words what came out; the scores themselves are long."""
+        mean = self.summary["headline"]["dsc"]["mean"]
+        dsc = "no DSC" if mean is None else f"mean DSC {mean:.4f}"
+        return f"<Evaluation of {counted(len(self.cases), 'case')}, {len(self.failed)} failed: {dsc}>"
+
     @property
     def failed(self) -> dict[str, str]:
         """Case id -> why it could not be scored."""

@@ -57,8 +57,8 @@ def _not_nifti(path: Path) -> str:
         zipped = file.read(2) == b"\x1f\x8b"
     if path.name.lower().endswith(".gz") and not zipped:
         return (
-            f"{path} is not a gzip file, though its name ends in .gz; export the scan again, or give the file "
-            "the ending of its kind"
+            f"{path} is not a gzip file, though its name ends in .gz; export the scan again, or give the "
+            "file the ending of its kind"
         )
     return f"{path} is not a NIfTI file, whatever its name says; export the scan again"
 
