@@ -3,7 +3,8 @@
     python examples/segment_one.py scan.nii.gz -o scan_seg.nii.gz
 
 ``scan`` is NIfTI, a DICOM folder, or (extra ``itk``) MHA or NRRD. ``--model`` is a folder that
-``cafrnet train`` wrote, or a bundle; without it the model that ships is used. Needs the runtime only: no torch.
+``cafrnet train`` wrote, or a bundle; without it the model that ships is used.
+Needs the runtime only, no torch.
 """
 
 import argparse

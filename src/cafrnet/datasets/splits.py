@@ -16,8 +16,8 @@ import numpy as np
 
 from ..errors import InputError, UsageError
 from ..files import write_json
-from ..words import counted
 from ..labels import TABLE
+from ..words import counted
 from .case import Case, Dataset
 from .stratify import stratify
 

@@ -75,8 +75,8 @@ class ValueSets:
             )
             raise InputError(
                 f"{what} holds the label values [{shown}], which its label scheme does not know; "
-                f"known are {ranges(self.values)}. Correct the file, or say what its values are: --labels SCHEME "
-                "for a prediction, dataset.yaml for the truths of a dataset"
+                f"known are {ranges(self.values)}. Correct the file, or say what its values are: "
+                "--labels SCHEME for a prediction, dataset.yaml for the truths of a dataset"
             )
 
     def principal(self, array: np.ndarray, what: str = "the label map") -> np.ndarray:
