@@ -1,9 +1,10 @@
 """Segment one scan from Python: read, find, say what was found, save.
 
-    python examples/segment_one.py scan.nii.gz --model runs/mine -o scan_seg.nii.gz
+    python examples/segment_one.py scan.nii.gz -o scan_seg.nii.gz
 
 ``scan`` is NIfTI, a DICOM folder, or (extra ``itk``) MHA or NRRD. ``--model`` is a folder that
-``cafrnet train`` wrote; ``examples/any_network.py`` makes one in a minute. Needs the runtime only: no torch.
+``cafrnet train`` wrote, or a bundle; without it the model that ships is used.
+Needs the runtime only, no torch.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import cafrnet
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("scan")
-parser.add_argument("--model", required=True)
+parser.add_argument("--model", help="run or bundle; default: the model that ships")
 parser.add_argument("-o", "--output", required=True)
 args = parser.parse_args()
 

@@ -18,7 +18,7 @@ ROOT = SOURCE.parents[1]
 #: Rooms in the order of the data's way. A room imports from itself and from rooms of earlier lines only.
 FLOORS = (
     ("errors",),
-    ("files", "processes"),
+    ("files", "processes", "words"),
     ("labels",),
     ("scan",),
     ("datasets", "phantom", "preprocessing"),

@@ -1,4 +1,4 @@
-"""cafrnet: find, name and measure every vertebra and intervertebral disc in a sagittal spine MRI.
+"""cafrnet: find and name every vertebra and intervertebral disc in a sagittal spine MRI.
 
 The front door: :func:`segment`, :func:`relabel`, :func:`evaluate`, :func:`evaluate_arrays`, :func:`train`,
 :func:`read_scan` and :func:`load_model`. Everything is imported when it is first used.
@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
     from .anatomy import NamingOptions
     from .evaluation import CaseScore, Evaluation
+    from .evaluation.signal import Thresholds
     from .inference import Model, Segmentation
     from .inference.relabel import Relabelled
+    from .labels import ValueSets
     from .scan import Scan
 
 __version__ = "0.1.0.dev0"
@@ -173,21 +175,101 @@ def evaluate(
     *,
     labels: str = "cafrnet",
     common: str | None = None,
-    **options: Any,
+    split: str | os.PathLike[str] | None = None,
+    part: str = "test",
+    fold: int | None = None,
+    slices: bool = True,
+    regions: bool = False,
+    thresholds: Thresholds | None = None,
+    seed: int = 0,
 ) -> Evaluation:
-    """Score predictions against truths. See :func:`cafrnet.evaluation.evaluate` for all options."""
+    """Score predictions against truths, case by case in 3D; one bad case never stops the rest.
+
+    Args:
+        truth: a dataset's folder, a folder of label maps, or one label map.
+        pred: a folder of label maps, or one.
+        out: folder for the tables; nothing is written without it.
+        labels: scheme of the predictions' values.
+        common: ``"body"`` cuts whole vertebrae down to bodies before comparing.
+        split: file of a split; only the cases of ``part`` are scored.
+        part: ``train``, ``val`` or ``test``.
+        fold: which fold is tested, for a split into folds.
+        slices: whether each sagittal slice is scored too.
+        regions: whether the regions are scored too; needs a dataset with its images.
+        thresholds: of the regions, see :func:`cafrnet.evaluation.evaluate`.
+        seed: of the bootstrap interval.
+
+    Returns:
+        ``.summary``, which is what ``summary.json`` holds, and ``.cases``.
+
+    Raises:
+        cafrnet.errors.UsageError: nothing could start, or no name matches.
+        cafrnet.errors.InputError: a table could not be written.
+
+    Example:
+        >>> import cafrnet
+        >>> cafrnet.evaluate("data", "out").summary["headline"]["dsc"]["mean"]  # doctest: +SKIP
+    """
     from .evaluation import evaluate as score
 
-    return score(truth, pred, out, labels=labels, common=common, **options)
+    return score(
+        truth,
+        pred,
+        out,
+        labels=labels,
+        common=common,
+        split=split,
+        part=part,
+        fold=fold,
+        slices=slices,
+        regions=regions,
+        thresholds=thresholds,
+        seed=seed,
+    )
 
 
 def evaluate_arrays(
-    truth: np.ndarray, pred: np.ndarray | None, spacing_mm: Sequence[float], **options: Any
+    truth: np.ndarray,
+    pred: np.ndarray | None,
+    spacing_mm: Sequence[float],
+    *,
+    sets: ValueSets | None = None,
+    sagittal_axis: int | None = None,
+    image: np.ndarray | None = None,
+    thresholds: Thresholds | None = None,
+    case: str = "array",
 ) -> CaseScore:
-    """Score one prediction given as arrays. See :func:`cafrnet.evaluation.evaluate_arrays`."""
+    """Score one prediction given as arrays of three axes.
+
+    Args:
+        truth: integers, the dataset's own values.
+        pred: ids of the label table, same shape; None where there is no prediction: all is missed.
+        spacing_mm: distance of neighbouring voxel centres along each array axis.
+        sets: what the truth's values stand for; each id for itself if not given.
+        sagittal_axis: the array axis that counts sagittal slices; given, each slice is scored too.
+        image: the scan, same shape; given, the regions are scored too.
+        thresholds: of the regions; taken from this image alone if not given.
+        case: name in messages.
+
+    Returns:
+        ``.mean("dsc")`` is the case score, ``.rows`` holds a score for each structure.
+
+    Raises:
+        cafrnet.errors.InputError: shapes that differ, a value that is not known, or no usable spacing.
+        cafrnet.errors.UsageError: an image without ``sagittal_axis``.
+    """
     from .evaluation import evaluate_arrays as score
 
-    return score(truth, pred, spacing_mm, **options)
+    return score(
+        truth,
+        pred,
+        spacing_mm,
+        sets=sets,
+        sagittal_axis=sagittal_axis,
+        image=image,
+        thresholds=thresholds,
+        case=case,
+    )
 
 
 def train(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, UsageError
 
 #: Double suffixes that belong together when a stem is taken.
 COMPOUND_SUFFIXES = (".nii.gz", ".seg.nrrd")
@@ -58,6 +59,20 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             OSError
         ):  # a file stands where a folder should, a name is too long: nothing was written
             temporary.unlink(missing_ok=True)
+
+
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """Raise UsageError when files can't be written into a folder; nothing is left behind.
+
+    The nearest folder that exists is tried, since folders are made only with the first file.
+    """
+    folder = Path(folder)
+    nearest = next(p for p in (folder, *folder.absolute().parents) if os.path.lexists(p))
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise UsageError(f"{folder} can't be written to: {nearest}: {error.strerror or error}") from error
 
 
 def sweep(targets: Iterable[Path]) -> int:

@@ -226,7 +226,7 @@ def test_sources_that_are_none(home, source):
 
 
 def test_no_network(home, monkeypatch):
-    monkeypatch.setattr(transfer, "MOST_FAILURES", 1)
+    monkeypatch.setattr(transfer, "MOST_REFUSALS", 1)  # nobody listens: no waiting between tries
     host = ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
     port = host.server_address[1]
     host.server_close()

@@ -64,11 +64,14 @@ def test_the_nearest_name(added):
 
 
 def test_a_path_is_not_taken_for_a_name(added, tmp_path):
-    with pytest.raises(UsageError, match="is not a model folder"):
+    with pytest.raises(UsageError, match="gone does not exist"):
         find(tmp_path / "gone")
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file is not a folder"):
+        find(tmp_path / "file")
 
 
 def test_the_default_bundle(home, grey_bundle, monkeypatch):
     monkeypatch.setattr(homes, "DEFAULT", grey_bundle)
-    assert find(None) == find("default") == grey_bundle
+    assert find(None) == find("default") == find("grey") == grey_bundle  # the last is on its card
     assert list(installed()) == ["default"]

@@ -108,9 +108,9 @@ def test_rate_and_time_left(monkeypatch, capsys):
     assert lines == [
         "[1/100] skipped: x",
         "[2/100] done: x",  # one end is no rate
-        "[3/100] failed: x, 2.0 s each, about 3 min left",  # 97 cases of 2 s
-        "[4/100] skipped: x, 2.0 s each, about 3 min left",
-        "[5/100] done: x, 3.0 s each, about 5 min left",  # 95 cases of 3 s
+        "[3/100] failed: x | 2.0 s each, about 3 min left",  # 97 cases of 2 s
+        "[4/100] skipped: x | 2.0 s each, about 3 min left",
+        "[5/100] done: x | 3.0 s each, about 5 min left",  # 95 cases of 3 s
         "[6/6] done: x",
     ]
 

@@ -66,7 +66,7 @@ def test_segment_without_model_uses_the_default(home, grey, tmp_path, capsys, mo
     assert main(words) == 0
     assert np.array_equal(nib.load(tmp_path / "out/a_seg.nii.gz").get_fdata(), stairs()[1])
     capsys.readouterr()
-    assert run(capsys, "list")[1].startswith("default  1  ")
+    assert run(capsys, "list")[1].startswith("default (grey)  1  ")
 
 
 def test_check_lists_everything_and_fails(home, grey, tmp_path, capsys):

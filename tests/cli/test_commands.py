@@ -51,6 +51,23 @@ def test_every_verb_has_help(words, capsys):
         assert "-v, --verbose" in shown.out
 
 
+def test_help_names_schemes_recipes_and_inputs(capsys):
+    from cafrnet.cli.scheme_option import NAMES
+    from cafrnet.labels import SCHEMES
+
+    def shown(*words):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+        return " ".join(capsys.readouterr().out.split())
+
+    assert tuple(SCHEMES) == NAMES
+    for words in (["segment"], ["relabel"], ["evaluate"], ["data", "add-corrections"]):
+        assert "cafrnet, spinemri, spider, verse, tptbox, totalspineseg" in shown(*words)
+    assert "cafr_net, cafr_net_plus, demo" in shown("train")
+    assert "NIfTI, DICOM folders" in shown("segment")
+    assert "70, 20 and 10 % of the cases" in shown("data", "phantom")
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
@@ -66,6 +83,33 @@ def test_wrong_words_exit_with_2(words, capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "error:" in shown.err
+    assert shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["segment", "x", "-o", "y", "--overwritten"],
+            "cafrnet segment: error: unrecognized arguments: --overwritten; did you mean '--overwrite'?; "
+            "see 'cafrnet segment --help'",
+        ),
+        (
+            ["data", "split", "x", "-o", "y", "z"],
+            "cafrnet data split: error: unrecognized arguments: z; see 'cafrnet data split --help'",
+        ),
+        (
+            ["segment", "x", "-o", "y", "--pixel-mm", "abc"],
+            "cafrnet segment: error: argument --pixel-mm: invalid float value: 'abc'; "
+            "see 'cafrnet segment --help'",
+        ),
+    ],
+)
+def test_wrong_words_are_one_line_of_their_verb(words, line, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == line + "\n"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +139,7 @@ def test_training_without_its_extra(tmp_path):
         assert (code, out) == (2, "")
         assert err.endswith("pip install 'cafrnet[train]'\n")
         assert err.count("\n") == 1
+        assert err.startswith(f"cafrnet {words[0]}: this part, which is built on PyTorch, needs the 'train'")
 
 
 def test_an_mha_without_its_extra(tmp_path, grey_model):
@@ -111,7 +156,7 @@ def test_the_api_says_which_extra_is_missing():
     script += "import cafrnet\ncafrnet.train('cafr_net', 'data', 'split', 'run')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("cafrnet.errors.MissingExtraError: Training needs the 'train' extra")
+    assert last.startswith("cafrnet.errors.MissingExtraError: this part, which is built on PyTorch,")
 
 
 def test_a_closed_pipe_is_no_traceback():

@@ -25,7 +25,7 @@ def mistakes(root):
         "no output": (["cafr_net", *places[:2]], "-o RUN is missing"),
         "fold": (["cafr_net", *places, "fold=one"], "fold=one came, a number from 0"),
         "missing data": (["cafr_net", *places], str(root / "data")),
-        "resume nothing": (["--resume", str(root / "gone")], "is not a run that can be resumed"),
+        "resume nothing": (["--resume", str(root / "gone")], "resumed: there is no such folder; give"),
         "resume and recipe": (["cafr_net", "--resume", str(root)], "takes recipe and split from the run"),
         "resume and split": (["--resume", str(root), "split=x"], "takes recipe and split from the run"),
     }

@@ -1,6 +1,7 @@
 """Counts of a drawn dataset by hand, their files, and the picture."""
 
 import csv
+import importlib.util
 
 import numpy as np
 import pytest
@@ -68,6 +69,16 @@ def test_the_picture_has_ascending_bars_a_rising_line_and_the_threshold(found, t
     assert line.get_color() == "tab:orange"
     assert (set(threshold.get_ydata()), threshold.get_linestyle()) == ({80}, "--")
     assert (tmp_path / "classes.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_without_matplotlib_the_picture_alone_is_left_out(spinemri, tmp_path, monkeypatch, caplog):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == "matplotlib" else find(n, *a))
+    paths = statistics(open_dataset(spinemri(1))).save(tmp_path / "out")
+    assert [path.name for path in paths] == ["classes.csv", "geometry.csv"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"classes.csv", "geometry.csv"}
+    assert "classes.png is not drawn" in caplog.text
+    assert "pip install 'cafrnet[plots]'" in caplog.text
 
 
 def test_a_case_that_cannot_be_read_is_named_and_left_out(spinemri):

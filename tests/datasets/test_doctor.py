@@ -122,6 +122,16 @@ def test_unknown_ids(examine):
     assert "[77]" in examine.report.findings[0].message
 
 
+def test_an_image_for_a_label_map(examine):
+    def image(array):
+        array.flat[:120] = range(100, 220)
+
+    assert examine(labels_of_2(image)) == [("error", "unknown ids", "Case2")]
+    (found,) = examine.report.findings
+    assert "[100, 101, 102, 103, 104, 105, 106, 107, 108, 109] and 110 more" in found.message
+    assert "looks like an image" in found.advice
+
+
 def test_an_empty_truth(examine):
     assert examine(labels_of_2(lambda a: a.fill(0))) == [("error", "empty", "Case2")]
 

@@ -170,6 +170,7 @@ def test_a_server_that_is_not_there(tmp_path, pauses):
     gone = Remote("f", "http://127.0.0.1:9/f", 10, "0" * 32)
     with pytest.raises(InputError, match="can't be reached"):
         fetch(gone, tmp_path / "f", pause=pauses.append, timeout_s=0.5)
+    assert pauses == [1.0]  # a refused connection is tried twice, not six times
 
 
 def test_not_found_is_not_tried_again(host, tmp_path, pauses):

@@ -112,7 +112,7 @@ def test_bad_splits_are_named(dataset, tmp_path, content, kind, said):
 
 
 def test_unreadable_splits_are_named(tmp_path):
-    with pytest.raises(InputError, match="cafrnet data split"):
+    with pytest.raises(UsageError, match="cafrnet data split"):
         Split.load(tmp_path / "none.json")
     (tmp_path / "text.json").write_text("train: 1")
     with pytest.raises(InputError, match="JSON"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import cafrnet.evaluation.dataset as dataset_module
-from cafrnet.errors import InputError, UsageError
+from cafrnet.errors import UsageError
 from cafrnet.evaluation import evaluate
 from cafrnet.evaluation.dataset import region_thresholds
 from cafrnet.evaluation.levels import move
@@ -123,7 +123,7 @@ def test_never_nan(folders, tmp_path):
 
 def test_null_has_a_reason(folders):
     for n in (1, 2, 3):
-        next(folders[1].glob(f"Case{n}_*")).unlink()
+        save(next(folders[1].glob(f"Case{n}_*")), np.zeros_like(TRUTH))
     head = evaluate(*folders).summary["headline"]
     assert head["hd_mm"] == {"mean": None, "sd": None, "n": 0, "reason": "no structure was found"}
     assert head["dsc"]["mean"] == 0
@@ -332,10 +332,31 @@ def test_wrong_use(folders, tmp_path):
         evaluate(*folders, regions=True)
 
 
-def test_tables_that_can_not_be_written(folders, tmp_path):
+def test_a_folder_that_can_not_be_written_to_is_said_first(folders, tmp_path, monkeypatch):
+    def never(*args, **kwargs):
+        raise AssertionError("scored before the folder was tried")
+
+    monkeypatch.setattr(dataset_module._Job, "score", never)
     (tmp_path / "out").write_text("a file is in the way")
-    with pytest.raises(InputError, match="could not be written"):
+    with pytest.raises(UsageError, match="can't be written to"):
         evaluate(*folders, tmp_path / "out")
+
+
+def test_a_folder_holds_one_evaluation(with_images, tmp_path):
+    out = tmp_path / "out"
+    evaluate(*with_images, out, regions=True)
+    assert {"slices.csv", "regions.csv"} < {path.name for path in out.iterdir()}
+    evaluate(*with_images, out, slices=False)
+    names = {path.name for path in out.iterdir()}
+    assert names == {"cases.csv", "cases_after_shift.csv", "summary.json"}
+
+
+def test_tables_of_others_stay(with_images, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "regions.csv").write_text("region,inhabitants\nAlps,1\n")
+    evaluate(*with_images, out)
+    assert (out / "regions.csv").read_text().endswith("Alps,1\n")
 
 
 def test_any_axis_order_of_the_files_gives_the_same_scores(tmp_path):
@@ -365,3 +386,8 @@ def test_segments_of_slicer_are_scored_by_their_names(tmp_path):
     assert evaluate(segments, truth).summary["headline"]["dsc"]["mean"] == 1  # and as the truth
     (tmp_path / "dataset.yaml").write_text("values: {2: [3]}\n")
     assert "Slicer gives the values" in evaluate(segments, truth).failed["a"]
+
+
+def test_an_evaluation_is_shown_in_a_line(folders):
+    found = evaluate(*folders, slices=False)
+    assert repr(found) == "<Evaluation of 4 cases, 0 failed: mean DSC 0.4583>"  # (1 + 5/6 + 0 + 0) / 4

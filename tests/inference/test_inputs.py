@@ -93,9 +93,15 @@ def test_globs(tmp_path):
         plan(tmp_path, "d/z*.nii.gz")
 
 
+def test_a_text_file_among_dicom_is_ignored_and_not_a_scan(tmp_path, scan):
+    series(scan, tmp_path / "d")
+    (tmp_path / "d/notes.dcm").write_text("no DICOM")
+    assert list(plan(tmp_path, "d")) == ["d"]
+
+
 def test_nothing_to_do_is_said(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"no scan found in .*empty"):
+    with pytest.raises(UsageError, match=r"no scan found in .*empty; expected DICOM .*\.nii\.gz"):
         plan(tmp_path, "empty")
     with pytest.raises(UsageError, match="empty name"):
         plan_jobs([""], tmp_path)

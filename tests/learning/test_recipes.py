@@ -123,3 +123,17 @@ def test_wrong_files(tmp_path):
     (tmp_path / "typo.yaml").write_text("trainig: {lr: 1}")
     with pytest.raises(UsageError, match="unknown key 'trainig'"):
         load_recipe(str(tmp_path / "typo.yaml"))
+
+
+def test_an_unknown_key_far_from_all_lists_each_once_and_the_short_forms():
+    with pytest.raises(UsageError) as error:
+        load_recipe("cafr_net", ["zzzzzzzz=1"])
+    said = str(error.value)
+    assert said.count("training.lr,") == 1
+    assert ", lr," not in said
+    assert said.endswith("and lafr, clr_source and clr")
+
+
+def test_an_unknown_recipe_lists_those_that_ship():
+    with pytest.raises(UsageError, match=r"those that ship are .*cafr_net"):
+        load_recipe("xyzxyz")

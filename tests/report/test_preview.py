@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cafrnet.labels import TABLE
-from cafrnet.report.preview import MARK, PANEL_HEIGHT, PANEL_WIDTH, preview, write_preview
+from cafrnet.report.preview import MARK, PANEL_HEIGHT, PANEL_WIDTH, _caption, preview, write_preview
 from cafrnet.scan import Scan
 from handmade import stairs
 
@@ -52,6 +52,10 @@ def test_the_array_order_changes_no_pixel(turn):
     other = Scan(image.transpose(order)[cut], affine @ change)
     a, b = preview(Scan(image, affine), labels), preview(other, labels.transpose(order)[cut])
     assert np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_slices_are_counted_from_the_patient_s_left():
+    assert _caption(2, 8) == "slice 3/8 from patient's left"  # the frame's slices run to the right
 
 
 def test_pixels_are_square_whatever_the_spacing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from cafrnet.errors import InputError, UsageError
 from cafrnet.scan import is_scan, read_labels, read_scan, write_labels
 from cafrnet.scan.dicom_writer import write_enhanced
+from handmade import write_stairs
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,11 @@ def test_optional_and_heavy_packages_are_imported_only_when_needed():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    path = write_stairs(tmp_path / "a.nii.gz")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)  # root may read everything
+    for read in (read_scan, read_labels):
+        with pytest.raises(InputError, match=r"a\.nii\.gz may not be read; change its permissions"):
+            read(path)

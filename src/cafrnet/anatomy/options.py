@@ -38,7 +38,9 @@ class NamingOptions:
         names = [f.name for f in fields(cls)]
         for step in steps:
             if step not in (*names, "all"):
-                raise UsageError(f"no step of post-processing is called {step!r}{nearest(step, names)}")
+                raise UsageError(
+                    f"no step of post-processing is called {step!r}{nearest(step, [*names, 'all'])}"
+                )
         return cls(**{name: not (name in steps or "all" in steps) for name in names})
 
     @property

@@ -6,8 +6,10 @@ import os
 import sys
 from pathlib import Path
 
+import yaml
+
 from ..errors import UsageError, nearest
-from .layout import is_bundle
+from .layout import CARD, is_bundle, read_yaml
 
 #: The bundle that ships with the package, if this version has one.
 DEFAULT = Path(__file__).parent / "default"
@@ -58,8 +60,9 @@ def find(word: str | os.PathLike[str] | None) -> Path:
     """Return the folder of a model: of a run, or of a bundle.
 
     Args:
-        word: a folder, the name of an added bundle, ``"default"``, or None for the default bundle. A folder
-            goes before a bundle of the same name.
+        word: a folder, the name of an added bundle, ``"default"`` or the name on its card, or None for the
+            default bundle. A folder goes before a bundle of the same name, and an added one before the
+            default one.
 
     Raises:
         UsageError: no such folder or bundle (the nearest name is given), or no default bundle.
@@ -77,8 +80,20 @@ def find(word: str | os.PathLike[str] | None) -> Path:
     text, known = os.fspath(word), installed()
     if text in known:
         return known[text]
+    if (shipped := default_folder()) and _name_on_card(shipped) == text:
+        return shipped
     if path.exists() or len(path.parts) > 1:
-        raise UsageError(f"{path} is not a model folder; expected one with model.onnx and preprocessing.json")
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise UsageError(f"{path} {what}; a folder with model.onnx and preprocessing.json was expected")
     if known:
         raise UsageError(f"{text!r} is no folder and no bundle{nearest(text, known)}")
     raise UsageError(f"{text!r} is no folder, and no bundle was added yet; see `cafrnet bundle add --help`")
+
+
+def _name_on_card(folder: Path) -> str | None:
+    """Return the name of a bundle, None where its card can't be read: what opens the bundle will say why."""
+    try:
+        card = read_yaml(folder / CARD)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    return card.get("name") if isinstance(card, dict) else None

@@ -31,12 +31,14 @@ def add_parser(subparsers: Any) -> None:
     listing.set_defaults(bundle_run=_list)
 
     check = verbs.add_parser("check", help="compare every file with its hash; read the card; load the model")
-    check.add_argument("bundle", metavar="PATH|NAME")
+    check.add_argument("bundle", metavar="PATH|NAME", help="a bundle's folder, or its name in `bundle list`")
     check.add_argument("--json", action="store_true", help="print what was found as JSON")
     check.set_defaults(bundle_run=_check)
 
     add = verbs.add_parser("add", help="install a bundle for this user: a folder, zip, tar.gz or address")
-    add.add_argument("source", metavar="PATH|URL")
+    add.add_argument(
+        "source", metavar="PATH|URL", help="folder, zip or tar.gz, or an http(s) address of these"
+    )
     add.add_argument(
         "--sha256",
         metavar="HASH",
@@ -97,7 +99,9 @@ def _list(args: argparse.Namespace) -> int:
             if "card" in row
             else f"DAMAGED: {row['reason']}"
         )
-        print(f"{row['name']}  {about}")
+        own = row.get("card", {}).get("name", row["name"])
+        named = row["name"] if own == row["name"] else f"{row['name']} ({own})"
+        print(f"{named}  {about}")
     return 0
 
 

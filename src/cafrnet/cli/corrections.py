@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .outcomes import conclude
+from .scheme_option import add_labels_option
 
 if TYPE_CHECKING:
     from ..datasets.corrections import Added
@@ -23,7 +24,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("scans", metavar="SCANS", help="folder of scans: files or DICOM folders")
     parser.add_argument("corrected", metavar="CORRECTED", help="folder of label maps; may be the same")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the dataset's folder")
-    parser.add_argument("--labels", default="cafrnet", metavar="SCHEME", help="scheme of the maps' values")
+    add_labels_option(parser, "the maps' values")
     parser.add_argument(
         "--unmarked",
         default="",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..words import counted
 from . import corrections
 
 if TYPE_CHECKING:
@@ -30,24 +31,32 @@ def add_parser(subparsers: Any) -> None:
     check.set_defaults(data_run=_check)
 
     split = verbs.add_parser("split", help="train, val and test (70/15/15) or folds, by patient")
-    split.add_argument("dataset", metavar="DIR")
-    split.add_argument("-o", "--output", metavar="FILE", required=True, help="split.json")
+    split.add_argument("dataset", metavar="DIR", help="the dataset's folder")
+    split.add_argument("-o", "--output", metavar="FILE", required=True, help="the split, such as split.json")
     split.add_argument("--folds", type=int, metavar="K", help="K folds instead of 70/15/15")
-    split.add_argument("--seed", type=int, default=0, metavar="S")
+    split.add_argument("--seed", type=int, default=0, metavar="S", help="another one splits otherwise (0)")
     split.add_argument("--overwrite", action="store_true", help="replace another split in FILE")
     split.add_argument("--json", action="store_true", help="print the split as JSON")
     split.set_defaults(data_run=_split)
 
     stats = verbs.add_parser("stats", help="cases, slices, voxels and volume per class; CSV and a picture")
-    stats.add_argument("dataset", metavar="DIR")
-    stats.add_argument("-o", "--output", metavar="DIR", required=True)
+    stats.add_argument("dataset", metavar="DIR", help="the dataset's folder")
+    stats.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        required=True,
+        help="folder for classes.csv, geometry.csv and, with the 'plots' extra, classes.png",
+    )
     stats.set_defaults(data_run=_stats)
 
     corrections.add_parser(verbs)
 
     download = verbs.add_parser("download", help="fetch a public dataset")
     download.add_argument("name", metavar="NAME", help="spinemri or spider")
-    download.add_argument("-o", "--output", metavar="DIR", required=True)
+    download.add_argument(
+        "-o", "--output", metavar="DIR", required=True, help="the dataset's folder, which appears when whole"
+    )
     download.add_argument(
         "--accept-licence", action="store_true", help="you have read the terms and accept them"
     )
@@ -58,16 +67,25 @@ def add_parser(subparsers: Any) -> None:
     download.set_defaults(data_run=_download)
 
     phantom = verbs.add_parser("phantom", help="make synthetic scans with a known truth")
-    phantom.add_argument("-o", "--output", metavar="DIR", required=True)
-    phantom.add_argument("--cases", type=int, default=10, metavar="N")
-    phantom.add_argument("--seed", type=int, default=0, metavar="S")
-    phantom.add_argument("--format", choices=("nifti", "dicom"), default="nifti")
-    phantom.add_argument("--contrast", choices=("t2", "t1", "stir", "random", "any"), default="random")
+    phantom.add_argument(
+        "-o", "--output", metavar="DIR", required=True, help="the dataset's folder, new or empty"
+    )
+    phantom.add_argument("--cases", type=int, default=10, metavar="N", help="how many (10)")
+    phantom.add_argument("--seed", type=int, default=0, metavar="S", help="the same one draws the same (0)")
+    phantom.add_argument("--format", choices=("nifti", "dicom"), default="nifti", help="of the scans (nifti)")
+    phantom.add_argument(
+        "--contrast",
+        choices=("t2", "t1", "stir", "random", "any"),
+        default="random",
+        help="random (default): T2, T1 or STIR, 70, 20 and 10 %% of the cases; any: in half of the cases "
+        "every tissue of its own grey value, as no sequence gives it, for training only",
+    )
     phantom.add_argument(
         "--fov",
         choices=("random", "full"),
         default="random",
-        help="field of view: clinical, cut somewhere at the top, or with all levels from S to T9",
+        help="field of view: random (default), which is clinical and ends somewhere at the top; full, with "
+        "all levels from S to T9",
     )
     phantom.add_argument("--small", action="store_true", help="256 x 256 pixels of 1.17 mm: quick to make")
     phantom.add_argument(
@@ -77,7 +95,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="MM",
         help="unlabelled strip between body and disc, as annotators leave it (0; 1.4 is usual in SPIDER)",
     )
-    phantom.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that draw")
+    phantom.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that draw (1)")
     phantom.set_defaults(data_run=_phantom)
 
 
@@ -127,10 +145,8 @@ def _table(split: Split) -> str:
 
 def _stats(args: argparse.Namespace) -> int:
     from ..datasets import open_dataset
-    from ..datasets.class_figure import need_matplotlib
     from ..datasets.statistics import statistics
 
-    need_matplotlib()  # before the long part
     found = statistics(open_dataset(args.dataset), track=_track("counted"))
     for path in found.save(args.output):
         print(path)
@@ -152,7 +168,9 @@ def _download(args: argparse.Namespace) -> int:
         record_url=args.api_url,
         progress=_progress,
     )
-    print(f"{dataset.root}: {len(dataset)} cases; 'cafrnet data check {dataset.root}' examines them")
+    print(
+        f"{dataset.root}: {counted(len(dataset), 'case')}; 'cafrnet data check {dataset.root}' examines them"
+    )
     return 0
 
 

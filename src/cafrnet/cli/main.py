@@ -8,9 +8,10 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from .. import __version__
-from ..errors import CAFRNetError, UsageError
+from ..errors import CAFRNetError, MissingExtraError, UsageError, closest
 
 #: Verbs, in the order of the data's way; each is one module with ``add_parser`` and ``run``.
 VERBS = (
@@ -28,9 +29,17 @@ VERBS = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line that names the help, as all errors here are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see '{self.prog} --help'\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs."""
-    root = argparse.ArgumentParser(
+    root = Parser(
         prog="cafrnet", description="Find and name every vertebra and disc in a sagittal spine MRI."
     )
     root.add_argument("--version", action="version", version=f"cafrnet {__version__}")
@@ -58,10 +67,21 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     words: list[str] | None = next((vars(args)[n] for n in ("inputs", "words") if n in args), None)
     wrong = [word for word in left if words is None or word.startswith("-")]
     if wrong:
-        root.error(f"unrecognized arguments: {' '.join(wrong)}")
+        verb = _chosen(root, args)
+        options = [option for action in verb._actions for option in action.option_strings]
+        hint = closest(wrong[0].partition("=")[0], options) if wrong[0].startswith("-") else ""
+        verb.error(f"unrecognized arguments: {' '.join(wrong)}{hint}")
     if words is not None:
         words.extend(left)
     return args
+
+
+def _chosen(root: argparse.ArgumentParser, args: argparse.Namespace) -> argparse.ArgumentParser:
+    """Return the parser of the verb that came."""
+    for action in root._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return _chosen(action.choices[getattr(args, action.dest)], args)
+    return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,6 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = int(importlib.import_module(f".{args.command}", __package__).run(args))
         sys.stdout.flush()  # a closed pipe shows here, not when Python exits
         return code
+    except MissingExtraError as error:
+        print(f"{_chosen(parser(), args).prog}: {error}", file=sys.stderr)
+        return 2
     except UsageError as error:
         print(f"cafrnet: {error}", file=sys.stderr)
         return 2

@@ -52,7 +52,7 @@ class Progress:
             return ""
         seconds = (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
         rate = f"{seconds:.1f} s each" if seconds >= 1 else f"{1 / max(seconds, 1e-3):.1f} a second"
-        return f", {rate}, about {duration(seconds * cases)} left"
+        return f" | {rate}, about {duration(seconds * cases)} left"
 
 
 def duration(seconds: float) -> str:

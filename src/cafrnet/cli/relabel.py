@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .outcomes import conclude
+from .scheme_option import add_labels_option
 
 if TYPE_CHECKING:
     from ..inference.relabel import Anchor, Relabelled
@@ -40,9 +41,7 @@ def add_parser(subparsers: Any) -> None:
         help="what lies at this point (world mm in RAS) is NAME, for example L5=-3.5,20,-41; may be repeated",
     )
     parser.add_argument("--voxel", action="store_true", help="the point of --anchor is array indices, from 0")
-    parser.add_argument(
-        "--labels", metavar="SCHEME", help="scheme of the values (default: what the record says, or cafrnet)"
-    )
+    add_labels_option(parser, "the values (default: what the record says, or cafrnet)", default=None)
     parser.add_argument("--overwrite", action="store_true", help="replace files, the input itself too")
     parser.add_argument("--json", action="store_true", help="print one JSON object with every outcome")
 

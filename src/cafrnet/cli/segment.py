@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .bulk_options import add_bulk_options, ray_options
 from .outcomes import conclude
 from .progress import Progress
+from .scheme_option import add_labels_option
 
 if TYPE_CHECKING:
     from ..inference import Model, Outcome
@@ -27,7 +28,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "segment",
         help="find and name the structures in scans",
-        description="Writes OUT/<stem>_seg.nii.gz, <stem>_preview.png and <stem>.json for every scan.",
+        description="Writes OUT/<stem>_seg.nii.gz, <stem>_preview.png and <stem>.json for every scan. Reads "
+        "NIfTI, DICOM folders and enhanced DICOM files, PNG with --pixel-mm, and MHA and NRRD with the extra "
+        "'itk'. Without --model, the model that ships with cafrnet is used.",
     )
     parser.add_argument("inputs", nargs="+", metavar="IN", help="file, folder, DICOM folder or glob")
     parser.add_argument(
@@ -38,7 +41,8 @@ def add_parser(subparsers: Any) -> None:
         metavar="RUN|BUNDLE",
         action="append",
         default=[],
-        help="folder with model.onnx; several, or a folder of folds, answer together (mean probability)",
+        help="folder with model.onnx, or a bundle's name (see cafrnet bundle list); several, or a folder of "
+        "folds, answer together (mean probability)",
     )
     parser.add_argument(
         "--tta",
@@ -52,8 +56,10 @@ def add_parser(subparsers: Any) -> None:
         default=[],
         help="leave out a step of post-processing: kinds, split, join, fragments, sequence, sacrum, or all",
     )
-    parser.add_argument("--series", default="auto", metavar="UID|auto", help="which series of a DICOM folder")
-    parser.add_argument("--labels", default="cafrnet", metavar="SCHEME", help="scheme of the written values")
+    parser.add_argument(
+        "--series", default="auto", metavar="UID|auto", help="which series of a DICOM folder (auto)"
+    )
+    add_labels_option(parser, "the written values")
     parser.add_argument("--pixel-mm", type=float, metavar="MM", help="pixel size of PNG inputs")
     parser.add_argument(
         "--overwrite", action="store_true", help="do finished scans again; replace others' files"
@@ -65,7 +71,8 @@ def add_parser(subparsers: Any) -> None:
         "--engine",
         default="auto",
         metavar="NAME",
-        help="auto, onnxruntime, openvino, openvino-gpu or cuda (default: the fastest that is installed)",
+        help="auto, onnxruntime, openvino, openvino-gpu or cuda (auto: cuda where ONNX Runtime has it, else "
+        "onnxruntime; openvino for a model.xml)",
     )
     parser.add_argument(
         "--max-memory",
@@ -90,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     at_once = 1 if args.max_memory is not None and args.at_once is None else args.at_once
     workers, on_ray = Workers.default(at_once), ray_options(args)
     jobs = plan_jobs(args.inputs, args.output, png=args.pixel_mm is not None)
+    _refuse_idle_options(args, jobs)
     mine = share(jobs, args.num_parts, args.part)
     check_writable(mine)
     journal = Path(args.output) / journal_name(args.num_parts, args.part) if len(jobs) > 1 else None
@@ -116,6 +124,20 @@ def run(args: argparse.Namespace) -> int:
             if o.status in ("done", "skipped"):
                 print(o.job.labels)
     return conclude(outcomes, "scans")
+
+
+def _refuse_idle_options(args: argparse.Namespace, jobs: list[Job]) -> None:
+    """Raise UsageError for an option that no input can heed."""
+    from ..errors import UsageError
+    from ..scan.formats import is_dicom
+
+    files = [job.source for job in jobs if job.source.is_file()]
+    if len(files) < len(jobs):
+        return  # a DICOM folder, or something missing that the reader will name
+    if args.series != "auto" and not any(map(is_dicom, files)):
+        raise UsageError(f"--series {args.series} came, and no input is DICOM; leave it out")
+    if args.pixel_mm is not None and not any(file.suffix.lower() == ".png" for file in files):
+        raise UsageError(f"--pixel-mm {args.pixel_mm:g} came, and no input is a PNG; leave it out")
 
 
 def _segment(

@@ -18,7 +18,7 @@ def add_parser(subparsers: Any) -> None:
         epilog="Keys are those of the recipe, for example epochs=100 lr=3e-4 lafr=false clr=false "
         "clr.temperature=0.1 preprocessing.contrast=none model=monai.networks.nets.BasicUNetPlusPlus. "
         "data=, split= and fold= name the data; init=default, a bundle or a run names weights to start from; "
-        "--show prints the recipe that results.",
+        f"--show prints the recipe that results. Recipes that ship: {', '.join(_shipped())}.",
     )
     parser.add_argument(
         "words", nargs="*", metavar="RECIPE key=value", help="recipe name or .yaml, and changes"
@@ -26,6 +26,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", metavar="RUN", help="run folder, new or empty")
     parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run")
     parser.add_argument("--show", action="store_true", help="print the recipe and stop")
+
+
+def _shipped() -> list[str]:
+    """Return the names of the recipes that ship; reading them takes the extra, --help does not."""
+    folder = Path(__file__).parents[1] / "learning" / "recipes"
+    return sorted(file.stem for file in folder.glob("*.yaml"))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import InputError, UsageError
 from ..files import write_json
 from ..labels import TABLE
+from ..words import counted
 from .case import Case, Dataset
 from .stratify import stratify
 
@@ -125,14 +126,14 @@ class Split:
             dataset: if given, every id must be one of its cases.
 
         Raises:
-            InputError: missing, not JSON, of another version, an id twice, or changed since it was written.
-            UsageError: an id that ``dataset`` does not have, or a patient in two parts.
+            InputError: not JSON, of another version, an id twice, or changed since it was written.
+            UsageError: no such file, an id that ``dataset`` does not have, or a patient in two parts.
         """
         path = Path(path)
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise InputError(
+            raise UsageError(
                 f"{path}: no such file; 'cafrnet data split DIR -o {path.name}' makes one"
             ) from None
         except (OSError, ValueError) as error:
@@ -222,9 +223,8 @@ def make_split(
     labelled = [case for case in dataset if case.labels is not None]
     left_out = tuple(case.id for case in dataset if case.labels is None)
     if left_out:
-        logger.warning(
-            "%d cases have no label map and are in no part: %s", len(left_out), ", ".join(left_out)
-        )
+        verbs = "has no label map and is" if len(left_out) == 1 else "have no label map and are"
+        logger.warning("%s %s in no part: %s", counted(len(left_out), "case"), verbs, ", ".join(left_out))
     patients = list(dict.fromkeys(case.patient for case in labelled))
     if len(patients) < len(shares):
         raise UsageError(

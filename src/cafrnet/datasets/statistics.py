@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
@@ -11,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, MissingExtraError, UsageError
 from ..files import whole_file
 from ..labels import TABLE, UNKNOWN
 from .case import Case, Dataset
 from .splits import Track
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,19 +86,20 @@ class Statistics:
         return sum(g.slices for g in self.geometry if g.labelled)
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write ``classes.csv``, ``geometry.csv`` and ``classes.png``; return their paths.
+        """Write ``classes.csv``, ``geometry.csv`` and, with matplotlib, ``classes.png``; return their paths.
 
-        Raises:
-            MissingExtraError: matplotlib is missing (before anything is written).
+        Without matplotlib the picture is left out, which is logged.
         """
-        from .class_figure import draw, need_matplotlib
+        from .class_figure import draw
 
-        need_matplotlib()
         folder = Path(folder)
         paths = [folder / name for name in ("classes.csv", "geometry.csv", "classes.png")]
         _write(paths[0], ClassCount, self.classes)
         _write(paths[1], Geometry, self.geometry)
-        draw(self, paths[2])
+        try:
+            draw(self, paths[2])
+        except MissingExtraError as error:
+            logger.warning("%s is not drawn: %s", paths.pop(), error)
         return paths
 
 

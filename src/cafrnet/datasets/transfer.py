@@ -28,6 +28,8 @@ Progress = Callable[[str, int, int], None]
 CHUNK_BYTES = 2**18
 #: Failures in a row without a single new byte before giving up.
 MOST_FAILURES = 6
+#: The same where nobody listens at the address, which waiting seldom changes.
+MOST_REFUSALS = 2
 #: Answers that may be other ones a moment later.
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _LARGEST_RECORD_BYTES = 2**24
@@ -217,7 +219,8 @@ def _open(url: str, headers: dict[str, str], timeout_s: float, method: str = "GE
 def _wait(url: str, error: Exception, failures: int, pause: Callable[[float], None]) -> None:
     """Wait longer after each failure; raise InputError at the last one."""
     reason = getattr(error, "reason", None) or error
-    if failures >= MOST_FAILURES:
+    most = MOST_REFUSALS if isinstance(reason, ConnectionRefusedError) else MOST_FAILURES
+    if failures >= most:
         raise InputError(f"{urlsplit(url).netloc} can't be reached: {reason}; try again later") from error
     seconds = float(2 ** (failures - 1))
     logger.warning("%s; trying again in %g s", reason, seconds)

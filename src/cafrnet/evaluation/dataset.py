@@ -14,9 +14,10 @@ import numpy as np
 
 from .. import __version__
 from ..errors import CAFRNetError, InputError, UsageError
-from ..files import write_json
+from ..files import check_folder, write_json
 from ..labels import TABLE, Scheme, ValueSets, get_scheme
 from ..scan import SagittalFrame, orthonormal, read_labels, read_scan, sagittal_frame
+from ..words import counted
 from .case import CaseScore, evaluate_arrays
 from .common import bodies_of_prediction, bodies_of_truth
 from .on_truth import prediction_on, scheme_of
@@ -30,6 +31,7 @@ from .tables import (
     SLICE_COLUMNS,
     case_rows,
     region_rows,
+    remove_csv,
     slice_rows,
     write_csv,
 )
@@ -52,6 +54,12 @@ class Evaluation:
     cases: tuple[CaseScore, ...]
     summary: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """Say in a few words what came out; the scores themselves are long."""
+        mean = self.summary["headline"]["dsc"]["mean"]
+        dsc = "no DSC" if mean is None else f"mean DSC {mean:.4f}"
+        return f"<Evaluation of {counted(len(self.cases), 'case')}, {len(self.failed)} failed: {dsc}>"
+
     @property
     def failed(self) -> dict[str, str]:
         """Case id -> why it could not be scored."""
@@ -60,8 +68,8 @@ class Evaluation:
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write ``cases.csv``, ``cases_after_shift.csv``, ``slices.csv``, ``regions.csv``, ``summary.json``.
 
-        The slices and the regions only where they were scored. Each file is whole or absent; the summary is
-        written last.
+        The slices and the regions only where they were scored; where not, those of an earlier evaluation are
+        removed in the end. Each file is whole or absent; the summary is written last.
 
         Raises:
             InputError: a file could not be written.
@@ -69,11 +77,17 @@ class Evaluation:
         out = Path(folder)
         write_csv(out / "cases.csv", CASE_COLUMNS, case_rows(self.cases))
         write_csv(out / "cases_after_shift.csv", CASE_COLUMNS, case_rows(self.cases, after_shift=True))
-        if any(case.slices is not None for case in self.cases):
+        slices = any(case.slices is not None for case in self.cases)
+        regions = any(case.regions is not None for case in self.cases)
+        if slices:
             write_csv(out / "slices.csv", SLICE_COLUMNS, slice_rows(self.cases))
-        if any(case.regions is not None for case in self.cases):
+        if regions:
             write_csv(out / "regions.csv", REGION_COLUMNS, region_rows(self.cases))
         write_json(out / "summary.json", self.summary)
+        if not slices:
+            remove_csv(out / "slices.csv", SLICE_COLUMNS)
+        if not regions:
+            remove_csv(out / "regions.csv", REGION_COLUMNS)
 
 
 def evaluate(
@@ -110,13 +124,17 @@ def evaluate(
 
     Raises:
         UsageError: nothing could start: no truth, no prediction, an unknown scheme, an unusable split,
-            ambiguous names, regions without images.
+            ambiguous names or none that match, regions without images, a folder that can't be written to.
         InputError: a table could not be written.
     """
     scheme = get_scheme(labels)
+    if out is not None:
+        check_folder(out)  # before the long part
     if common is not None and common not in COMMON:
         raise UsageError(f"--common {common!r} came; 'body' is all that there is")
     truths = find_truths(Path(truth))
+    if fold is not None and split is None:
+        raise UsageError(f"fold {fold} came without a split; --fold counts the folds of --split FILE")
     if split is not None:
         truths = of_part(truths, Path(split), part, fold)
     pairs = pair(truths, Path(truth), Path(pred))
@@ -267,10 +285,12 @@ def _warnings(pairs: Pairs, scheme: Scheme, common: str | None) -> list[str]:
             "compare two different things; '--common body' cuts whole vertebrae to bodies"
         )
     if missing := [truth.id for truth, file in pairs.pairs if file is None]:
-        found.append(f"{len(missing)} cases have no prediction and count as all missed: {', '.join(missing)}")
+        verbs = "has no prediction and counts" if len(missing) == 1 else "have no prediction and count"
+        found.append(f"{counted(len(missing), 'case')} {verbs} as all missed: {', '.join(missing)}")
     if pairs.extra:
         names = ", ".join(path.name for path in pairs.extra)
-        found.append(f"{len(pairs.extra)} predictions belong to no truth and are not scored: {names}")
+        verbs = "belongs to no truth and is" if len(pairs.extra) == 1 else "belong to no truth and are"
+        found.append(f"{counted(len(pairs.extra), 'prediction')} {verbs} not scored: {names}")
     for text in found:
         logger.warning("%s", text)
     return found

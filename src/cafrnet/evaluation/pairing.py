@@ -36,8 +36,8 @@ def pair(truths: list[Truth], truth_path: Path, pred: Path) -> Pairs:
         pred: a file or a folder.
 
     Raises:
-        UsageError: no predictions, two truths or two predictions of one stem, or a single prediction that no
-            truth belongs to.
+        UsageError: no predictions, two truths or two predictions of one stem, or no prediction that a truth
+            belongs to.
     """
     if not pred.exists():
         raise UsageError(f"{pred}: no such file or folder; predictions were expected there")
@@ -54,6 +54,11 @@ def pair(truths: list[Truth], truth_path: Path, pred: Path) -> Pairs:
     _no_twins(files)
     by_key = {pair_key(file): file for file in files}
     wanted = {truth.key for truth in truths}
+    if not wanted & set(by_key):
+        raise UsageError(
+            f"no prediction belongs to a truth: {truths[0].labels.name} has the stem {truths[0].key!r}, "
+            f"{files[0].name} has {pair_key(files[0])!r}; stems must be the same, so rename the predictions"
+        )
     return Pairs(
         tuple((truth, by_key.get(truth.key)) for truth in truths),
         tuple(file for key, file in by_key.items() if key not in wanted),

@@ -9,6 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
 from ..files import write_text
 from ..labels import TABLE
 from .case import CaseScore
@@ -58,6 +59,25 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]
     for row in rows:
         writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
     write_text(path, text.getvalue())
+
+
+def remove_csv(path: Path, columns: Sequence[str]) -> None:
+    """Remove a table that an earlier evaluation left; a file with other columns is somebody else's and stays.
+
+    Raises:
+        InputError: the system refused.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            ours = file.readline().rstrip("\n") == ",".join(columns)
+        if ours:
+            path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(
+            f"{path}, of an earlier evaluation, could not be removed: {error.strerror or error}"
+        ) from error
 
 
 def _cells(row: ClassScore) -> dict[str, Any]:

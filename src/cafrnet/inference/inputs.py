@@ -5,15 +5,14 @@ from __future__ import annotations
 import glob
 import logging
 import os
-import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from ..files import stem
-from ..scan.formats import is_dicom, is_dicom_folder, is_scan
+from ..files import check_folder, stem
+from ..scan.formats import DICOM, FORMATS, PNG, is_dicom, is_dicom_folder, is_scan
 from .record import is_output
 
 logger = logging.getLogger(__name__)
@@ -84,7 +83,12 @@ def plan_jobs(
     found = [one for one in dict.fromkeys(expanded) if not _skip_output(one.source)]
     if not found:
         why = " besides what cafrnet wrote itself" if expanded else ""
-        raise UsageError(f"no scan found in {', '.join(map(str, inputs))}{why}")
+        known = ", ".join(s for f in FORMATS for s in f.suffixes if png or f is not PNG)
+        more = "" if png else ", or .png with --pixel-mm MM"
+        raise UsageError(
+            f"no scan found in {', '.join(map(str, inputs))}{why}; expected DICOM or files that end in "
+            f"{known}{more}"
+        )
     if single and len(found) > 1:
         raise UsageError(f"{len(found)} scans came and one output name, {out}; give a folder after -o")
     jobs = [_job(one, out, single) for one in found]
@@ -93,17 +97,9 @@ def plan_jobs(
 
 
 def check_writable(jobs: Sequence[Job]) -> None:
-    """Raise UsageError when a folder of the results can't be written to; nothing is left behind.
-
-    The nearest folder that exists is tried for each, since folders are made only with the first result.
-    """
+    """Raise UsageError when a folder of the results can't be written to; nothing is left behind."""
     for folder in dict.fromkeys(job.labels.parent for job in jobs):
-        nearest = next(p for p in (folder, *folder.absolute().parents) if os.path.lexists(p))
-        try:
-            with tempfile.TemporaryFile(dir=nearest):
-                pass
-        except OSError as error:
-            raise UsageError(f"{folder} can't be written to: {nearest}: {error.strerror or error}") from error
+        check_folder(folder)
 
 
 def _job(found: _Found, out: Path, single: bool) -> Job:
@@ -189,6 +185,8 @@ def _folder(
             loop, is_out = os.path.realpath(entry) in above, out is not None and _same(entry, out)
             if not (loop or is_out or study):
                 found += _folder(entry, root, out, png, above)
+        elif study and entry.name.lower().endswith(DICOM.suffixes):
+            continue  # of the series, or no DICOM file, which its reader says and ignores
         elif is_scan(entry) and not is_dicom(entry) and (png or entry.suffix.lower() != ".png"):
             found.append(_Found(entry, relative))
     below = [one for one in found if one.study]

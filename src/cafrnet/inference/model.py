@@ -51,6 +51,12 @@ class Model:
     bundle: Bundle | None = None
     memory: MemoryLimit | None = None
 
+    def __repr__(self) -> str:
+        """Say in a few words what it is; what belongs to it is long."""
+        named = f"bundle {self.bundle.name} {self.bundle.card.version}" if self.bundle else f"run {self.path}"
+        state = "calibrated" if self.calibration else "not calibrated"
+        return f"<Model of {named}: {self.num_classes} classes, {self.engine.name}, {state}>"
+
     @cached_property
     def not_trained_ids(self) -> tuple[int, ...]:
         """The ids of :attr:`not_trained`."""

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from typing import Any
 
 import numpy as np
 import yaml
 
 from ..errors import InputError, UsageError, nearest
+from ..words import ranges
 from .table import TABLE, UNKNOWN
 
 #: Label maps hold at most 16-bit values.
@@ -75,7 +75,8 @@ class ValueSets:
             )
             raise InputError(
                 f"{what} holds the label values [{shown}], which its label scheme does not know; "
-                f"known are {_ranges(self.values)}. Name another scheme or correct the file"
+                f"known are {ranges(self.values)}. Correct the file, or say what its values are: "
+                "--labels SCHEME for a prediction, dataset.yaml for the truths of a dataset"
             )
 
     def principal(self, array: np.ndarray, what: str = "the label map") -> np.ndarray:
@@ -166,17 +167,6 @@ def _present(array: np.ndarray, what: str) -> list[int]:
     if array.size and (array.min() < 0 or array.max() > LARGEST_VALUE):
         return [int(v) for v in np.unique(array)]
     return [int(v) for v in np.flatnonzero(np.bincount(array.ravel()))]
-
-
-def _ranges(values: Mapping[int, Any]) -> str:
-    """Write 0, 1, 2, 5 as "0-2, 5"."""
-    parts: list[list[int]] = []
-    for value in sorted(values):
-        if parts and value == parts[-1][-1] + 1:
-            parts[-1].append(value)
-        else:
-            parts.append([value])
-    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else f"{p[0]}" for p in parts)
 
 
 def _load() -> dict[str, Scheme]:

@@ -7,4 +7,4 @@ try:
     import monai  # noqa: F401
     import torch  # noqa: F401
 except ImportError as error:
-    raise MissingExtraError("Training", "train") from error
+    raise MissingExtraError("this part, which is built on PyTorch,", "train") from error

@@ -39,9 +39,9 @@ def preview(scan: Scan, labels: np.ndarray) -> Image.Image:
     middle = (first + last) // 2
     chosen = sorted({round(first + f * (last - first)) for f in (0.25, 0.75)} | {middle})
     low, high = np.percentile(images[middle], [1, 99.5])
-    panels = [_panel(images[middle], None, frame.spacing_mm, low, high, f"slice {middle + 1}/{len(ids)}")]
+    panels = [_panel(images[middle], None, frame.spacing_mm, low, high, _caption(middle, len(ids)))]
     for k in chosen:
-        panels.append(_panel(images[k], ids[k], frame.spacing_mm, low, high, f"slice {k + 1}/{len(ids)}"))
+        panels.append(_panel(images[k], ids[k], frame.spacing_mm, low, high, _caption(k, len(ids))))
     gap = 6
     sheet = Image.new("RGB", (sum(p.width + gap for p in panels) - gap, PANEL_HEIGHT))
     left = 0
@@ -49,6 +49,11 @@ def preview(scan: Scan, labels: np.ndarray) -> Image.Image:
         sheet.paste(panel, (left, 0))
         left += panel.width + gap
     return sheet
+
+
+def _caption(index: int, count: int) -> str:
+    """Name a slice by its place between the patient's sides, whatever the order of the file."""
+    return f"slice {index + 1}/{count} from patient's left"
 
 
 def _panel(

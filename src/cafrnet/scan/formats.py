@@ -88,6 +88,8 @@ def is_dicom_folder(path: str | os.PathLike[str]) -> bool:
 def _format_of(path: Path) -> Format:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} may not be read; change its permissions")
     found = (_by_name(path) if path.is_file() else None) or _by_content(path)
     if found is None:
         known = ", ".join(s for f in FORMATS for s in f.suffixes)

@@ -35,11 +35,11 @@ def _load(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
         array = np.asanyarray(image.dataobj)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except nib.filebasedimages.ImageFileError as error:
-        raise InputError(f"{path} is not a NIfTI file, whatever its name says") from error
-    except gzip.BadGzipFile as error:
-        raise InputError(f"{path} is not a gzip file, though its name ends in .gz") from error
+    except (nib.filebasedimages.ImageFileError, gzip.BadGzipFile) as error:
+        raise InputError(_not_nifti(path)) from error
     except (EOFError, zlib.error, OSError, ValueError, nib.spatialimages.HeaderDataError) as error:
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError(_not_nifti(path)) from error
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is damaged or cut short ({reason}); copy or export it again") from error
     if array.dtype.names:
@@ -49,6 +49,20 @@ def _load(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
     if array.ndim == 2:
         array = array[..., None]
     return image, array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _not_nifti(path: Path) -> str:
+    """Say what a file is that is named like NIfTI and holds none."""
+    if path.stat().st_size == 0:
+        return f"{path} is empty (0 bytes); copy or export it again"
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    if path.name.lower().endswith(".gz") and not zipped:
+        return (
+            f"{path} is not a gzip file, though its name ends in .gz; export the scan again, or give the "
+            "file the ending of its kind"
+        )
+    return f"{path} is not a NIfTI file, whatever its name says; export the scan again"
 
 
 def _check_spacing(path: Path) -> None:

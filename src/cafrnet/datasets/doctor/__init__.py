@@ -23,6 +23,9 @@ __all__ = ["Finding", "Report", "Severity", "check"]
 
 logger = logging.getLogger(__name__)
 
+#: Unknown values that are listed, and how many a label map of any scheme may have.
+SHOWN, MOST_VALUES = 10, 100
+
 
 @dataclass
 class _Seen:
@@ -138,13 +141,7 @@ def _truth(case: Case, scan: Scan | None, seen: _Seen) -> Iterator[Finding]:
         yield from geometry.pair(case.id, scan, affine)
     values = np.flatnonzero(np.bincount(truth.ravel()))
     if unknown := [int(v) for v in values if int(v) not in case.sets.values]:
-        yield Finding(
-            "error",
-            "unknown ids",
-            case.id,
-            f"its label map holds the values {unknown}, which stand for nothing",
-            "say in dataset.yaml what they stand for, or correct the label map",
-        )
+        yield _unknown(case.id, unknown)
         return
     if not any(case.sets.values[int(v)][0] not in (0, UNKNOWN) for v in values):
         yield Finding(
@@ -152,6 +149,17 @@ def _truth(case: Case, scan: Scan | None, seen: _Seen) -> Iterator[Finding]:
         )
         return
     yield from _spine(case, scan, truth, seen)
+
+
+def _unknown(case: str, values: list[int]) -> Finding:
+    """Say which values stand for nothing; so many that no label map has them are an image's."""
+    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    advice = "say in dataset.yaml what they stand for, or correct the label map"
+    if len(values) > MOST_VALUES:
+        advice = "it looks like an image: put the label map in its place"
+    shown = ", ".join(map(str, values[:SHOWN]))
+    message = f"its label map holds the values [{shown}]{more}, which stand for nothing"
+    return Finding("error", "unknown ids", case, message, advice)
 
 
 def _spine(case: Case, scan: Scan | None, truth: np.ndarray, seen: _Seen) -> Iterator[Finding]:

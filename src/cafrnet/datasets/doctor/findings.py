@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ...words import counted
+
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
@@ -74,5 +76,9 @@ class Report:
             f"{f.severity:7} {f.case or self.dataset}: {f.message} [{f.check}]\n        -> {f.advice}"
             for f in self.findings
         ]
-        sums = ", ".join(f"{self.count(s)} {s}{'' if self.count(s) == 1 else 's'}" for s in SEVERITIES[:2])
-        return "\n".join([*lines, f"{self.dataset}: {self.cases} cases, {sums}, {self.count('info')} notes"])
+        errors, warnings, notes = (self.count(s) for s in SEVERITIES)
+        sums = (
+            f"{counted(self.cases, 'case')}, {counted(errors, 'error')}, {counted(warnings, 'warning')}, "
+            f"{counted(notes, 'note')}"
+        )
+        return "\n".join([*lines, f"{self.dataset}: {sums}"])

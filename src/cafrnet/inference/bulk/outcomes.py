@@ -114,6 +114,10 @@ def failure(job: Job, error: BaseException) -> Outcome:
         return Outcome(
             job, "failed", f"{job.source}: not enough memory{more}; give more, or fewer scans at once"
         )
+    if isinstance(error, PermissionError):
+        return Outcome(
+            job, "failed", f"{error.filename or job.source} may not be opened; change its permissions"
+        )
     return Outcome(job, "failed", f"{job.source}: unexpected {type(error).__name__}: {reason}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ...errors import UsageError, nearest
+from ...errors import UsageError, closest, nearest
 from .schema import Recipe
 
 
@@ -67,7 +67,11 @@ def _read(name: str, children: tuple[str, ...] = (), start: Recipe | None = None
     elif name in shipped:
         text = shipped[name]
     else:
-        raise UsageError(f"no recipe {name!r}{nearest(name, shipped)}; or give the path of a .yaml file")
+        hint = closest(name, shipped)
+        raise UsageError(
+            f"no recipe {name!r}{hint}{'' if hint else ';'} a .yaml file is given by its path; those that "
+            f"ship are {', '.join(shipped)}"
+        )
     try:
         raw = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -164,9 +168,13 @@ def _set(raw: dict[str, Any], word: str) -> None:
         if len(matches) > 1:
             raise UsageError(f"key {key!r} could be {' or '.join(matches)}; give it in full")
         if not matches:
-            raise UsageError(
-                f"unknown key {key!r}{nearest(key, [*known, *(k.rpartition('.')[2] for k in known)])}"
+            short = [k.rpartition(".")[2] for k in known]
+            hint = closest(key, [*known, *short, *_MODEL_SHORT, "clr"])
+            everything = (
+                f"; known are {', '.join(known)}, each by its last part too where only one section has it, "
+                f"and {', '.join(_MODEL_SHORT)} and clr"
             )
+            raise UsageError(f"unknown key {key!r}{hint or everything}")
         key = matches[0]
     *path, last = key.split(".")
     table = raw

@@ -153,6 +153,9 @@ def resume(
         UsageError: not a run folder. InputError: a damaged checkpoint.
     """
     run = Path(run)
+    if not (run / "config.yaml").is_file():
+        why = "config.yaml is not in it" if run.is_dir() else "there is no such folder"
+        raise UsageError(f"{run} is not a run that can be resumed: {why}; give a folder that train wrote")
     try:
         config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
         recipe = check(config["recipe"], str(run / "config.yaml"))
