@@ -21,10 +21,10 @@ from .tables.context import Context
 MAKERS = {"figures": figure_makers, "robustness": robustness_makers, "learning-curve": curve_makers}
 
 
-def makers(part: str, subject: Subject, context: Context) -> dict[str, Callable[[], Made]]:
+def makers(part: str, subject: Subject) -> dict[str, Callable[[], Made]]:
     """Return what a part draws and measures, by name; every caption begins with what the runs share."""
     made = MAKERS[part](subject) if part in MAKERS else {}
-    return {name: partial(_under, make, context) for name, make in made.items()}
+    return {name: partial(_under, make, subject.context) for name, make in made.items()}
 
 
 def _under(make: Callable[[], Made], context: Context) -> Made:

@@ -21,7 +21,7 @@ from .job import Plan
 from .layout import Folder
 from .nnunet.row import RealRow
 from .page import Written, write_page
-from .parts import MAKERS, draw_sensitivity, makers
+from .parts import draw_sensitivity, makers
 from .protocol import Budget
 from .rows import REFERENCE, TABLE4, Row
 from .score import read_thresholds
@@ -142,22 +142,18 @@ def unfinished(work: Work, outcomes: Sequence[Outcome]) -> str:
 
 def _draw(part: str, work: Work, written: Written, partial: str, threads: int, workers: int) -> None:
     """Draw and measure what belongs to a part beside its tables; nothing new after the time limit."""
-    if part not in MAKERS:
-        return
-    folds = work.study.few_folds if part == "learning-curve" else work.study.folds
-    subject = _subject(part, folds, work, written.problems, threads, workers)
-    for name, make in makers(part, subject, work.context(folds, partial)).items():
+    subject = _subject(part, work, partial, written.problems, threads, workers)
+    for name, make in makers(part, subject).items():
         if work.clock.over:
             written.problems.append(f"{name}: {LATE}")
         else:
             _attempt(name, partial_of(_add, written, make), written)
 
 
-def _subject(
-    part: str, folds: Sequence[int], work: Work, problems: list[str], threads: int, workers: int
-) -> Subject:
-    study = work.study
-    rows = study.curve_rows if part == "learning-curve" else [*study.comparison, *study.ablation]
+def _subject(part: str, work: Work, partial: str, problems: list[str], threads: int, workers: int) -> Subject:
+    study, curve = work.study, part == "learning-curve"
+    folds = study.few_folds if curve else study.folds
+    rows = study.curve_rows if curve else [*study.comparison, *study.ablation]
     scores = work.scores(rows, folds, problems)
     return Subject(
         folder=work.folder,
@@ -167,6 +163,7 @@ def _subject(
         reference=REFERENCE,
         scores=scores,
         found=folders_of(scores, folds, work.jobs),
+        context=work.context(folds, partial),
         curve={name: {row.name: row.train_cases or 0 for row in own} for name, own in study.curve.items()},
         sizes_left_out=study.sizes_left_out,
         levels=work.budget.strengths,

@@ -33,7 +33,7 @@ def subject_of(folder, data, places, comparison, ablation=(), reference="cafr_ne
         for row, own in places.items()
     }
     found = {row: [folder.run(row, *place) for place in own] for row, own in places.items()}
-    return Subject(folder, data, tuple(comparison), tuple(ablation), reference, scores, found)
+    return Subject(folder, data, tuple(comparison), tuple(ablation), reference, scores, found, CONTEXT)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_every_caption_says_data_folds_steps_and_seeds_and_what_did_not_converge
     )
     (whole.data / "gradings.csv").write_text("Patient,IVD label,Pfirrmann\n1,1,2\n2,1,3\n")
     try:
-        made = {n: make() for part in MAKERS for n, make in makers(part, whole, CONTEXT).items()}
+        made = {n: make() for part in MAKERS for n, make in makers(part, whole).items()}
     finally:
         (whole.data / "gradings.csv").unlink()
     assert set(made) == {*FIGURES, "robustness", "pathology", "learning_curve"}

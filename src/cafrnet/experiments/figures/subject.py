@@ -13,6 +13,7 @@ from ...evaluation.signal import Thresholds
 from ..layout import Folder, RunFolder
 from ..probes.tables import read_csv
 from ..scores import RowScores
+from ..tables.context import Context
 from ..tables.table import Column, Nothing, Table
 from .drawing import Drawn, write_caption
 
@@ -73,6 +74,7 @@ class Subject:
         reference: the row that the others are held against.
         scores: row -> its scores, as the tables have them; rows without any are not in it.
         found: row -> folders of the runs behind these scores.
+        context: what all of them share, said in every caption.
         curve: model -> rows with fewer training cases, and how many they have; the model's own row has all.
         sizes_left_out: numbers of training cases that the folds don't have.
         levels: strengths of each artefact, 1 to 5.
@@ -89,6 +91,7 @@ class Subject:
     reference: str
     scores: Mapping[str, RowScores]
     found: Mapping[str, Sequence[RunFolder]]
+    context: Context
     curve: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sizes_left_out: tuple[int, ...] = ()
     levels: tuple[int, ...] = (1, 2, 3, 4, 5)
