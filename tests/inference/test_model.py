@@ -34,9 +34,9 @@ def test_no_folder_no_default_no_threads(tmp_path, grey_model, monkeypatch):
     monkeypatch.setattr(places, "DEFAULT", tmp_path / "no default")
     with pytest.raises(UsageError, match="--model RUN"):
         load_model(None)
-    with pytest.raises(UsageError, match="is not a model folder"):
+    with pytest.raises(UsageError, match="gone does not exist"):
         load_model(tmp_path / "gone")
-    with pytest.raises(UsageError, match="is not a model folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         load_model(grey_model / "model.onnx")
     with pytest.raises(UsageError, match="0 threads came"):
         load_model(grey_model, threads=0)
@@ -165,3 +165,8 @@ def test_a_bundle_is_verified_before_it_is_used(tmp_path, monkeypatch):
         load_model("grey")
     with pytest.raises(UsageError, match="'gray' is no folder and no bundle; did you mean 'grey'"):
         load_model("gray")
+
+
+def test_a_model_is_shown_in_a_line(grey_model):
+    model = load_model(grey_model)
+    assert repr(model) == f"<Model of run {grey_model}: 22 classes, {model.engine.name}, not calibrated>"

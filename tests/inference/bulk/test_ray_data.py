@@ -206,7 +206,7 @@ def test_what_can_not_start_is_wrong_use(cluster, few_slices, grey_model, tmp_pa
         segment_on_ray(jobs, load, RayOptions(gpus=1))
     with pytest.raises(UsageError, match=r"has 2 CPU in all, an actor was to have 64"):
         segment_on_ray(jobs, load, RayOptions(cpus=64))
-    with pytest.raises(UsageError, match=r"Ray could not go on.*is not a model folder"):
+    with pytest.raises(UsageError, match=r"Ray could not go on.*does not exist"):
         segment_on_ray(jobs, partial(load_model, tmp_path / "gone"), RayOptions(actors=1))
     assert not (tmp_path / "o").exists()
 
