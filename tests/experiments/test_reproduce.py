@@ -231,13 +231,13 @@ def test_a_part_that_breaks_or_is_stopped_costs_no_table(spines, tmp_path, monke
     def stops():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(write, "makers", lambda part, subject, context: {"bent": breaks})
+    monkeypatch.setattr(write, "makers", lambda part, subject: {"bent": breaks})
     result = reproduce(["table3", "figures"], spines, tmp_path / "r", options=options)
     assert "bent: BrokenProcessPool: a worker was killed" in result.written.problems
     assert len(table(tmp_path / "r", "table3")) == 2
 
     shutil.rmtree(tmp_path / "r/tables")
-    monkeypatch.setattr(write, "makers", lambda part, subject, context: {"bent": stops})
+    monkeypatch.setattr(write, "makers", lambda part, subject: {"bent": stops})
     with pytest.raises(KeyboardInterrupt):
         reproduce(["table3", "figures"], spines, tmp_path / "r", options=options)
     assert len(table(tmp_path / "r", "table3")) == 2

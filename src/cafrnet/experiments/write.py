@@ -116,7 +116,7 @@ def write_all(
         _attempt(f"external {path}", partial_of(_external, work, written, path, partial), written)
     _save(work, written, partial)  # before what takes long: an interruption there loses no table
     for part in work.study.what:
-        _draw(part, work, written, partial, threads, workers)
+        _attempt(part, partial_of(_draw, part, work, written, partial, threads, workers), written)
     _save(work, written, partial)
     return written
 

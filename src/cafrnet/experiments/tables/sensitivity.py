@@ -53,8 +53,8 @@ def sensitivity(
     lines += [_line(f.label, p.label, scores.get(name), reference, noise) for f, p, name in rows]
     own = "; ".join(f"{f.label} {f.reference}" for f in factors)
     caption = (
-        f"{context.caption()} {PROTOCOL} Each row is the full CAFR-Net with one change, trained anew; "
-        "changes are against the full CAFR-Net on the cases that both have. Stable: the mean DSC changes "
+        f"{context.caption()} {PROTOCOL} Each row is the full CAFR-Net with one change, trained anew "
+        "(patches and whole slices of 384 px have a finer grid as well: one against the other); changes are  against the full CAFR-Net on the cases that both have. Stable: the mean DSC changes "
         "by less than twice the seed noise, the standard deviation of a row's mean from seed to seed, "
         f"pooled over all rows. The full CAFR-Net has: {own}."
     )
