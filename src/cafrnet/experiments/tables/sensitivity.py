@@ -54,8 +54,9 @@ def sensitivity(
     own = "; ".join(f"{f.label} {f.reference}" for f in factors)
     caption = (
         f"{context.caption()} {PROTOCOL} Each row is the full CAFR-Net with one change, trained anew "
-        "(patches and whole slices of 384 px have a finer grid as well: one against the other); changes are  against the full CAFR-Net on the cases that both have. Stable: the mean DSC changes "
-        "by less than twice the seed noise, the standard deviation of a row's mean from seed to seed, "
+        "(patches, and whole slices of 384 px, have a finer grid as well: hold one against the other); "
+        "changes are against the full CAFR-Net on the cases that both have. Stable: the mean DSC changes by "
+        "less than twice the seed noise, the standard deviation of a row's mean from seed to seed, "
         f"pooled over all rows. The full CAFR-Net has: {own}."
     )
     return Table(
