@@ -52,6 +52,8 @@ def test_the_ids_come_back_voxel_for_voxel(model, stairs_scan):
     assert np.array_equal(found.labels, labels)
     assert found.names == {k: cafrnet.inference.segment.TABLE[k].name for k in np.unique(labels) if k}
     assert {"preprocess", "model", "triage", "naming", "to_native_grid"} == set(found.timings_s)
+    verdict = found.triage.verdict
+    assert repr(found) == f"<Segmentation of {stairs_scan.source}: 13 structures, {verdict}>"
 
 
 @pytest.mark.parametrize(("order", "flips"), TURNS)

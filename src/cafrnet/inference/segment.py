@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..labels import TABLE
 from ..preprocessing import prepare
 from ..scan import Scan, write_labels
+from ..words import counted
 from .assembly import Assembly
 from .model import Model
 from .plausibility import measure
@@ -43,6 +44,11 @@ class Segmentation:
     timings_s: dict[str, float] = field(default_factory=dict)
     naming: Naming | None = None
     triage: Triage | None = None
+
+    def __repr__(self) -> str:
+        """Say in a few words what was found; the arrays are long."""
+        verdict = self.triage.verdict if self.triage else "not judged"
+        return f"<Segmentation of {self.scan.source}: {counted(len(self.names), 'structure')}, {verdict}>"
 
     @property
     def names(self) -> dict[int, str]:
