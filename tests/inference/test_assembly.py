@@ -196,6 +196,8 @@ def test_a_dark_end_is_no_picture():
     assert picture_rows(rows + rng.normal(0, 5, rows.shape)) == (10, 49)  # noise is no picture
     rows[:, 50:] = 20 + 0.08 * (rows[:, 49:50] - 20)  # beyond the reach of a coil
     assert picture_rows(rows) == (10, 49)
+    stripes = np.broadcast_to(np.arange(60.0)[:, None], (5, 60, 64))
+    assert picture_rows(stripes) == (0, 59)
 
 
 def test_a_column_that_ends_where_the_signal_does_is_cut():

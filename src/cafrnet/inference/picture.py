@@ -21,11 +21,14 @@ def picture_rows(sagittal: np.ndarray) -> tuple[int, int]:
     there are alike from front to back. A column that ends at such a band is cut as if the picture ended.
 
     Args:
-        sagittal: [s, r, c], rows from above downwards, any real dtype, not constant.
+        sagittal: [s, r, c], rows from above downwards, any real dtype.
+
+    Returns:
+        All rows where none differs from front to back, as in no picture of a spine.
     """
     seen = sagittal.mean(axis=0, dtype=np.float64)
     seen = uniform_filter1d(seen, max(1, round(seen.shape[1] * SMOOTHED)), axis=1)
     dark, bright = np.percentile(seen, OF_ALL)
     low, high = np.percentile(seen, OF_A_ROW, axis=1)
     filled = np.flatnonzero(high - low >= LEAST_CONTRAST * (bright - dark))
-    return int(filled[0]), int(filled[-1])
+    return (int(filled[0]), int(filled[-1])) if len(filled) else (0, len(seen) - 1)
