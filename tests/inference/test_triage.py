@@ -145,10 +145,11 @@ def test_margins_are_shares_of_the_width_and_one_sided_measures_have_one_side():
     def off(name, value, margin=0.1):
         return bool(outside({name: value}, {name: (10.0, 20.0)}, margin))
 
-    assert [off("pitch_mm", v) for v in (8.9, 9.1, 15, 20.9, 21.1)] == [True, False, False, False, True]
+    # 10 / 2 ** 0.1 = 9.33: below, widths are ratios; 20 + 0.1 * 10 above
+    assert [off("pitch_mm", v) for v in (9.3, 9.4, 15, 20.9, 21.1)] == [True, False, False, False, True]
     assert [off("snr", v) for v in (8.0, 1000.0)] == [True, False]
-    wide = {"snr": (10.0, 400.0)}
-    assert [bool(outside({"snr": v}, wide, 0.25)) for v in (7.4, 7.6)] == [True, False]
+    wide = {"snr": (10.0, 160.0)}  # 16-fold, a quarter of it 2-fold
+    assert [bool(outside({"snr": v}, wide, 0.25)) for v in (4.9, 5.1, 0.0)] == [True, False, True]
     assert [off("entropy", v) for v in (0.0, 22.0)] == [False, True]
     assert not outside({"pitch_mm": 99.0}, {}, 0.1)  # nothing is known of it
     narrow = outside({"slice_mm": 2.0}, {"slice_mm": (1.8, 1.8)}, 0.1)  # a width of 0.18 is taken

@@ -209,23 +209,29 @@ def outside(
 ) -> list[tuple[str, float, bool]]:
     """Return (sentence, how many widths outside, whether grave) of each measure beyond range and margin.
 
-    Below a range a width is at most its lower end: one that spans decades, or starts near 0, would never be
-    left.
+    Below a range of positive numbers widths are counted as ratios, from 10 to 40 as from 2.5 to 10: a range
+    that spans decades could never be left by differences.
     """
     reasons = []
     for name, about in MEASURES.items():
         if name not in found or name not in ranges:
             continue
         low, high = ranges[name]
-        width = max(high - low, LEAST_WIDTH * abs(high), 1e-6)
-        off = max(
-            (low - found[name]) / (min(width, low) if low > 0 else width) if about.low else 0.0,
-            (found[name] - high) / width if about.high else 0,
-        )
+        above = (found[name] - high) / max(high - low, LEAST_WIDTH * abs(high), 1e-6)
+        off = max(_below(found[name], low, high) if about.low else 0.0, above if about.high else 0.0)
         if off > margin:
             value, usual = f"{found[name]:.{about.digits}f}", _usual(low, high, about)
             reasons.append((about.says.format(value=value, usual=usual), off, about.grave))
     return reasons
+
+
+def _below(value: float, low: float, high: float) -> float:
+    """Return how many widths a value lies below a range."""
+    if low <= 0:
+        return (low - value) / max(high - low, LEAST_WIDTH * abs(high), 1e-6)
+    if value <= 0:
+        return np.inf
+    return float(np.log(low / value) / max(np.log(high / low), np.log1p(LEAST_WIDTH)))
 
 
 def unmeasured(found: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]) -> list[str]:
