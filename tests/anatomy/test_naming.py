@@ -381,6 +381,15 @@ def test_a_column_that_the_picture_cuts():
         assert [m.split()[-1] for m in said] == ends
 
 
+def test_a_picture_higher_than_the_view():
+    drawn = draw(*sure(run_of("L5/S", "T11")))
+    for unseen_mm, said in ((9.0, False), (120.0, True)):
+        naming, _ = name(drawn, grid=Grid(1.0, 4.0, (0, EDGE - 1), unseen_mm=unseen_mm))
+        assert [f.message for f in naming.flags if f.kind == "view"] == said * [
+            "the picture is higher than the model's view: 120 mm of it, at its upper end, were not looked at"
+        ]
+
+
 def test_names_that_change_along_the_column_are_reported():
     # Below L3/L4 the names say one thing, above it one level more: six lumbar bodies, or one too many found.
     low, high = run_of("L5/S", "L3"), run_of("L3/L4", "L1")

@@ -209,3 +209,14 @@ def test_a_column_that_ends_where_the_signal_does_is_cut():
     voxels[:, 180:] = 1
     dark = Scan(voxels, whole.affine)
     assert grid_of(dark, grid).rows == (0, 179)
+
+
+def test_what_lies_above_the_view_is_measured():
+    voxels = np.broadcast_to(np.arange(64, dtype=np.int16) + 1, (5, 200, 64)).copy()  # 200 mm of picture
+    scan = Scan(voxels, np.array([[4.0, 0, 0, 0], [0, 0, -1, 0], [0, -1, 0, 0], [0, 0, 0, 1]]))
+    grid = ModelGrid.around(scan.frame.to_sagittal(scan.voxels), (1.0, 1.0), 1.0, 128)
+    seen = grid_of(scan, grid)
+    assert (seen.rows, seen.pixel_mm) == ((0, 127), 1.25)
+    assert seen.unseen_mm == pytest.approx(200 - 128 * 1.25, abs=1.25)
+    fits = ModelGrid.around(scan.frame.to_sagittal(scan.voxels), (1.0, 1.0), 1.0, 192)
+    assert grid_of(scan, fits).unseen_mm < 1.1

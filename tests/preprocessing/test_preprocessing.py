@@ -34,6 +34,15 @@ def test_window_is_centred_on_the_image_and_pads_with_zero():
     assert np.array_equal(labels > 0, sampled > 3.5)
 
 
+def test_the_lower_end_of_a_picture_higher_than_the_window_is_seen():
+    tall = np.ones((1, 180, 40), np.float32)
+    tall[0, :10] = tall[0, 175:] = 0  # rows 10 to 174 hold picture: 165 mm, the largest window has 1.25 x 64
+    grid = ModelGrid.around(tall, (1.0, 1.0), 1.0, 64)
+    assert (grid.pixel_mm, grid.top + 80, grid.left + 40) == (1.25, 175, 20 + 0)
+    tall[0, :95] = 0  # 80 mm fit into it, in its middle
+    assert ModelGrid.around(tall, (1.0, 1.0), 1.0, 64).top == 95
+
+
 def test_pixels_get_square_whatever_the_spacing():
     rows, cols = np.mgrid[:120, :60]
     disc = (((rows - 59.5) * 0.5) ** 2 + ((cols - 29.5) * 1.0) ** 2 < 20**2)[None].astype(np.float32)

@@ -72,12 +72,14 @@ class Grid:
         slice_mm: distance of slices.
         rows: first and last row that hold picture; None: not known, nothing counts as cut.
         turn_deg: how far the picture's columns, from front to back, fall off in the world.
+        unseen_mm: how much of the picture lies above or below the model grid.
     """
 
     pixel_mm: float
     slice_mm: float
     rows: tuple[int, int] | None = None
     turn_deg: float = 0.0
+    unseen_mm: float = 0.0
 
     @property
     def voxel_mm3(self) -> float:

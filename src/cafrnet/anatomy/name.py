@@ -140,10 +140,11 @@ def field_of(instances: Sequence[Instance], voxels: Voxels, grid: Grid, sacrum_k
     """Measure how far the column's ends lie from those of the picture."""
     ends = [one for one in instances if one.kind != "sacrum"]
     if not ends or grid.rows is None:
-        return Field(np.inf, np.inf, sacrum_known)
+        return Field(np.inf, np.inf, sacrum_known, grid.unseen_mm)
     low, high = voxels.at[ends[0].voxels, 1].max(), voxels.at[ends[-1].voxels, 1].min()
     return Field(
         bottom_mm=float(grid.rows[1] - low) * grid.pixel_mm,
         top_mm=float(high - grid.rows[0]) * grid.pixel_mm,
         sacrum_known=sacrum_known,
+        unseen_mm=grid.unseen_mm,
     )

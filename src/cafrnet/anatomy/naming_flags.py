@@ -30,6 +30,8 @@ WORTH_A_WORD_MM3 = 1000.0
 TALL_BODY, TALL_DISC, TALL_MM = 1.4, 1.0, 26.0
 #: A structure whose end lies this near to the end of the picture is cut.
 EDGE_MM = 4.0
+#: Less of a picture than this may lie outside of the model grid without a word: it is lost to rounding.
+UNSEEN_MM = 10.0
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,13 @@ class Field:
         bottom_mm: distance of the lowest structure from the picture's lower edge.
         top_mm: the same for the uppermost and the upper edge.
         sacrum_known: whether the model can find a sacrum at all.
+        unseen_mm: how much of the picture's height the model was not shown.
     """
 
     bottom_mm: float
     top_mm: float
     sacrum_known: bool = True
+    unseen_mm: float = 0.0
 
 
 def naming_flags(
@@ -74,6 +78,7 @@ def naming_flags(
         *_spurious(instances, ids),
         *_unnamed(instances, ids),
         *_edges(instances, ids, field),
+        *_unseen(field),
     )
 
 
@@ -234,6 +239,16 @@ def _edges(instances: Sequence[Instance], ids: Sequence[int], field: Field | Non
     ):
         if distance_mm <= EDGE_MM:
             yield Flag("field of view", (i,), f"the picture ends within {_name(i, one)} at the {end}")
+
+
+def _unseen(field: Field | None) -> Iterator[Flag]:
+    if field is not None and field.unseen_mm >= UNSEEN_MM:
+        yield Flag(
+            "view",
+            (),
+            f"the picture is higher than the model's view: {field.unseen_mm:.0f} mm of it, at its upper end, "
+            "were not looked at",
+        )
 
 
 def _name(identity: int, one: Instance) -> str:

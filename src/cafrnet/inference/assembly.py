@@ -82,11 +82,14 @@ class Assembly:
 def grid_of(scan: Scan, grid: ModelGrid) -> Grid:
     """Return what naming needs to know of the model grid."""
     back = model_to_world(scan, grid)[:3, 2]  # from front to back, in the world
+    first, last = _filled_rows(scan, grid)
+    rows = max(0, round(first)), min(grid.size - 1, round(last))
     return Grid(
         pixel_mm=grid.pixel_mm,
         slice_mm=scan.frame.spacing_mm[0] if grid.native_shape[0] > 1 else SINGLE_SLICE_MM,
-        rows=_filled_rows(scan, grid),
+        rows=rows,
         turn_deg=float(np.degrees(np.arctan2(-back[2], -back[1]))),
+        unseen_mm=(max(0.0, rows[0] - first) + max(0.0, last - rows[1])) * grid.pixel_mm,
     )
 
 
@@ -103,8 +106,8 @@ def model_to_world(scan: Scan, grid: ModelGrid) -> np.ndarray:
     return scan.rigid_affine @ array @ native
 
 
-def _filled_rows(scan: Scan, grid: ModelGrid) -> tuple[int, int]:
-    """Return the first and the last row of the model grid that hold picture."""
+def _filled_rows(scan: Scan, grid: ModelGrid) -> tuple[float, float]:
+    """Return the first and the last row that hold picture, in rows of the model grid and also outside of it."""
     filled = np.array(picture_rows(scan.frame.to_sagittal(scan.voxels)))
     first, last = ((filled + 0.5 - grid.top) / grid.scale[0] - 0.5).tolist()
-    return max(0, round(first)), min(grid.size - 1, round(last))
+    return first, last

@@ -47,7 +47,7 @@ class Measure:
 
 #: Every measure, in the order in which reasons are given.
 MEASURES = {
-    "bodies": Measure("{value} vertebral bodies were found, {usual} is usual", grave=True),
+    "bodies": Measure("vertebral bodies found: {value}, usual: {usual}", grave=True),
     "pitch_mm": Measure(
         "vertebrae follow each other every {value} mm, {usual} mm is usual",
         digits=1,

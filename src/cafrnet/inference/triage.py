@@ -87,7 +87,7 @@ def judge(
     sure = sureness(naming)
     bodies = sum(e.kind == "body" for e in naming.elements)
     if bodies < lines.least_bodies:
-        why = f"no spine: {bodies} vertebral bodies were found, at least {lines.least_bodies} were expected"
+        why = f"no spine: vertebral bodies found: {bodies}, expected: {lines.least_bodies} or more"
         return Triage("fail", (why,), dice, outlines, measures, sure)
     strange = sorted(outside(measures, known.ranges, lines.range_margin), key=lambda found: -found[1])
     graver = [why for why, off, grave in strange if grave and off > lines.range_fail]

@@ -43,6 +43,9 @@ class ModelGrid:
     ) -> ModelGrid:
         """Centre the window on the smallest box that holds every voxel above the volume's minimum.
 
+        A box so tall that larger pixels don't take it in is seen from its lower end upwards, where the sacrum
+        is: a picture of the whole spine is.
+
         Args:
             sagittal: [s, r, c], any real dtype.
             spacing_mm: distance of rows and of columns.
@@ -56,8 +59,11 @@ class ModelGrid:
         edges = []
         for axis, step in ((1, spacing_mm[0]), (2, spacing_mm[1])):
             filled = np.flatnonzero(image.any(axis=(0, 3 - axis)))
-            centre = (filled[0] + filled[-1] + 1) / 2
-            edges.append(float(centre - size * pixel_mm / step / 2))
+            length = size * pixel_mm / step
+            if axis == 1 and tall > LARGEST:
+                edges.append(float(filled[-1] + 1 - length))
+            else:
+                edges.append(float((filled[0] + filled[-1] + 1 - length) / 2))
         return cls(tuple(sagittal.shape), spacing_mm, pixel_mm, size, edges[0], edges[1])  # type: ignore[arg-type]
 
     @property
