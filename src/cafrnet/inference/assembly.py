@@ -107,7 +107,7 @@ def model_to_world(scan: Scan, grid: ModelGrid) -> np.ndarray:
 
 
 def _filled_rows(scan: Scan, grid: ModelGrid) -> tuple[float, float]:
-    """Return the first and the last row that hold picture, in rows of the model grid and also outside of it."""
+    """Return the first and the last row that hold picture, in rows of the model grid, outside of it too."""
     filled = np.array(picture_rows(scan.frame.to_sagittal(scan.voxels)))
     first, last = ((filled + 0.5 - grid.top) / grid.scale[0] - 0.5).tolist()
     return first, last
