@@ -6,9 +6,10 @@ pytest.importorskip("torch")
 
 from cafrnet.experiments.pairs import missed
 from cafrnet.experiments.rows import TABLE4
-from cafrnet.experiments.tables.ablation import ablation, interaction
+from cafrnet.experiments.tables.ablation import ablation
 from cafrnet.experiments.tables.claims import JUNCTION, claims
 from cafrnet.experiments.tables.comparison import all_pairs
+from cafrnet.experiments.tables.interaction import interaction
 from cafrnet.experiments.tables.table import Nothing
 
 from .small import row_scores, run_scores

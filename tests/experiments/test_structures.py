@@ -5,7 +5,8 @@ import pytest
 pytest.importorskip("torch")
 
 from cafrnet.experiments.rows import TABLE3
-from cafrnet.experiments.tables.structures import by_region, by_structure, region_pairs
+from cafrnet.experiments.tables.regions import by_region, region_pairs
+from cafrnet.experiments.tables.structures import by_structure
 from cafrnet.experiments.tables.table import Nothing, Spread
 
 from .small import row_scores, run_scores

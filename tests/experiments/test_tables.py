@@ -12,10 +12,11 @@ from cafrnet.experiments.cost import Cost
 from cafrnet.experiments.factors import FACTORS
 from cafrnet.experiments.pairs import against, seed_noise
 from cafrnet.experiments.rows import TABLE3, TABLE4
-from cafrnet.experiments.tables.ablation import ablation, interaction, verdict
+from cafrnet.experiments.tables.ablation import ablation
 from cafrnet.experiments.tables.claims import CLAIMS, claims
 from cafrnet.experiments.tables.comparison import all_pairs, comparison
 from cafrnet.experiments.tables.context import Context
+from cafrnet.experiments.tables.interaction import interaction, verdict
 from cafrnet.experiments.tables.sensitivity import sensitivity, stable
 from cafrnet.experiments.tables.table import (
     Column,

@@ -27,12 +27,15 @@ from .rows import REFERENCE, TABLE4, Row
 from .score import read_thresholds
 from .scores import RowScores
 from .study import FULL, Study
-from .tables.ablation import ablation, interaction
+from .tables.ablation import ablation
 from .tables.claims import claims
 from .tables.comparison import all_pairs, comparison
 from .tables.context import Context
+from .tables.interaction import interaction
+from .tables.regions import by_region, region_pairs
 from .tables.sensitivity import sensitivity
-from .tables.structures import by_region, by_structure, region_pairs, shapes
+from .tables.shapes import shapes
+from .tables.structures import by_structure
 
 logger = logging.getLogger(__name__)
 

@@ -81,3 +81,8 @@ def missing_notes(rows: Sequence[RowScores]) -> list[str]:
             "The rows were scored on different numbers of cases; pairs use the cases that both rows have."
         )
     return notes
+
+
+def of_rows(name: str) -> str:
+    """Return which rows a table is about, for its title."""
+    return " (ablation)" if name.startswith("table4") else ""
