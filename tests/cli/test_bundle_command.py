@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from cafrnet.bundles import SUMS, places
+from cafrnet.bundles.label_file import write_labels_file
+from cafrnet.bundles.layout import write_sums
 from cafrnet.cli.main import main
 from cafrnet.files import sha256
 from handmade import stairs, write_stairs
@@ -88,6 +90,16 @@ def test_check_loads_the_model_and_compares_its_card(home, tmp_path, capsys):
     code, _, err = run(capsys, "check", folder)
     assert code == 1
     assert "its card says that ['S'] were not trained, the model []" in err
+
+
+@pytest.mark.parametrize(("outputs", "untrained"), [(20, ()), (22, ("S",))])
+def test_check_compares_the_label_file_with_the_model(home, tmp_path, capsys, outputs, untrained):
+    folder = write_grey_bundle(tmp_path / "b")
+    write_labels_file(folder / "labels.yaml", outputs, untrained)
+    write_sums(folder)
+    code, _, err = run(capsys, "check", folder)
+    assert code == 1
+    assert "its labels.yaml lists other outputs, or other trained ones, than the 22 of its model" in err
 
 
 def test_a_damaged_one_is_listed_as_such(home, grey, capsys):
