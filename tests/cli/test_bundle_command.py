@@ -114,6 +114,9 @@ def test_a_damaged_one_is_listed_as_such(home, grey, capsys):
     ("words", "sentence"),
     [
         (["check", "nothing"], "'nothing' is no folder, and no bundle was added yet"),
+        (["make", "r", "-o", "b", "--card", "c", "--most-mb", "nan"], "a number above 0 was expected"),
+        (["make", "r", "-o", "b", "--card", "c", "--most-mb", "inf"], "a number above 0 was expected"),
+        (["make", "r", "-o", "b", "--card", "c", "--most-mb", "-1"], "a number above 0 was expected"),
         (["check", "."], "is no bundle: it has neither a card nor hashes"),
         (["add", "gone.zip", "--sha256", "0" * 64], "no such file or folder"),
         (["add", "gone.zip", "--sha256", "12"], "64 hexadecimal digits"),

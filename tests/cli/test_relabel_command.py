@@ -358,6 +358,18 @@ def test_without_its_scan_there_is_no_picture_and_that_is_said(run, segmented, t
     assert read_record(tmp_path / "out/a.json")["outputs"]["preview"] is None
 
 
+def test_a_scan_that_was_named_from_another_folder(run, segmented, tmp_path, monkeypatch):
+    path = tmp_path / "first/a.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "input": {**record["input"], "path": "scans/a.nii.gz"}}))
+    monkeypatch.chdir(tmp_path / "first")
+    code, _, said = run(segmented, "--shift", "1")
+    assert code == 0
+    assert f"no longer at scans/a.nii.gz, as seen from {tmp_path / 'first'}, where relabel runs" in said[0]
+    monkeypatch.chdir(tmp_path)
+    assert "no preview" not in run(segmented, "--shift", "1", out=tmp_path / "second")[2][0]
+
+
 def test_the_input_is_overwritten_only_when_asked_and_then_as_a_whole(run, segmented, tmp_path):
     folder = segmented.parent
     before = {p.name: sha256(p) for p in folder.iterdir()}

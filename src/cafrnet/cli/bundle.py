@@ -56,6 +56,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _make(args: argparse.Namespace) -> int:
     from ..bundles.layout import SUMS
+    from ..errors import UsageError
+
+    if not 0 < args.most_mb < float("inf"):
+        raise UsageError(f"--most-mb {args.most_mb:g} came, a number above 0 was expected")
     from ..learning.bundling.describe import read_additions
     from ..learning.bundling.make import make_bundle
 

@@ -243,7 +243,8 @@ def _scan_of(record: dict[str, Any], ids: np.ndarray, geometry: Scan) -> tuple[S
     try:
         path, options = Path(record["input"]["path"]), record["options"]
         if not path.exists():
-            return None, ids, f"the scan is no longer at {path}"
+            seen = "" if path.is_absolute() else f", as seen from {Path.cwd()}, where relabel runs"
+            return None, ids, f"the scan is no longer at {path}{seen}"
         if identity(path)["sha256"] != record["input"]["sha256"]:
             return None, ids, f"{path} is not the scan that was segmented"
         scan = read_scan(path, series=options.get("series", "auto"), pixel_mm=options.get("pixel_mm"))

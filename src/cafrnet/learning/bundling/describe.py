@@ -119,7 +119,8 @@ def _data(run: Path, recipe: Recipe, additions: Mapping[str, Any], start: Mappin
     if silent := [row["name"] for row in rows if row not in own and not (row["licence"] and row["citation"])]:
         raise UsageError(
             f"the weights that the run started from learnt from {', '.join(map(repr, silent))}, of which "
-            "nobody stated licence and citation; add a row of that name to the key data of the card's additions"
+            "nobody stated licence and citation; add a row of that name to the key data of the card's "
+            "additions"
         )
     return rows
 
