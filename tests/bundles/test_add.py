@@ -202,6 +202,15 @@ def test_a_damaged_one_is_replaced_only_when_asked(home, grey_bundle):
     assert open_bundle(add_bundle(grey_bundle, digest, overwrite=True).path)
 
 
+def test_a_file_in_its_place_is_replaced_only_when_asked(home, grey_bundle):
+    (home / "bundles").mkdir(parents=True)
+    (home / "bundles/grey").write_text("x")
+    digest = sha256(grey_bundle / SUMS)
+    with pytest.raises(UsageError, match="holds a damaged bundle; add --overwrite"):
+        add_bundle(grey_bundle, digest)
+    assert add_bundle(grey_bundle, digest, overwrite=True).path == home / "bundles/grey"
+
+
 def test_an_interrupted_replacement_leaves_the_old_one(home, grey_bundle, tmp_path, monkeypatch):
     add_bundle(grey_bundle, sha256(grey_bundle / SUMS))
     other = write_grey_bundle(tmp_path / "other", version="2")

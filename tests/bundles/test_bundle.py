@@ -2,6 +2,7 @@
 
 import subprocess
 
+import onnx
 import pytest
 import yaml
 
@@ -72,6 +73,16 @@ def test_all_problems_at_once(bundle):
     assert "name is missing" in found
     assert "weights.pkl is no file of a bundle" in found
     assert "DS_Store" not in found
+
+
+def test_weights_in_a_file_that_no_hash_covers(bundle):
+    """ONNX may keep weights beside the model: another file there, another network."""
+    model = onnx.load(bundle / "model.onnx")
+    onnx.save(model, bundle / "model.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    write_sums(bundle)
+    with pytest.raises(InputError, match=r"model\.onnx keeps weights in another file, which no hash covers"):
+        open_bundle(bundle)
+    assert any("which no hash covers" in problem for problem in problems(bundle))
 
 
 def test_a_file_that_does_not_belong_there_stops_no_scan(bundle):

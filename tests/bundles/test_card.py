@@ -28,7 +28,6 @@ def metric(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "format should be 1"),
         ({"name": "Not a name"}, "name should be a short name"),
         ({"name": "default"}, "name should be"),
         ({"name": "../up"}, "name should be"),
@@ -52,6 +51,16 @@ def metric(**changes):
 def test_what_is_wrong_is_named(changes, message):
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
         check_card({**CARD_VALUES, **changes}, "card")
+
+
+def test_the_form_of_another_version_is_one_sentence_whatever_its_keys_are():
+    newer = {**CARD_VALUES, "format": 2, "cafrnet": "3.1.4", "more": 0}
+    with pytest.raises(InputError) as caught:
+        check_card(newer, "card")
+    assert str(caught.value) == (
+        "card has the form 2, this cafrnet reads form 1; use the version that made the bundle, cafrnet "
+        "'3.1.4', or a bundle for this one"
+    )
 
 
 def test_all_mistakes_at_once():

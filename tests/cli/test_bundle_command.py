@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from cafrnet.bundles import SUMS, places
+from cafrnet.bundles.label_file import write_labels_file
+from cafrnet.bundles.layout import write_sums
 from cafrnet.cli.main import main
 from cafrnet.files import sha256
 from handmade import stairs, write_stairs
@@ -90,6 +92,16 @@ def test_check_loads_the_model_and_compares_its_card(home, tmp_path, capsys):
     assert "its card says that ['S'] were not trained, the model []" in err
 
 
+@pytest.mark.parametrize(("outputs", "untrained"), [(20, ()), (22, ("S",))])
+def test_check_compares_the_label_file_with_the_model(home, tmp_path, capsys, outputs, untrained):
+    folder = write_grey_bundle(tmp_path / "b")
+    write_labels_file(folder / "labels.yaml", outputs, untrained)
+    write_sums(folder)
+    code, _, err = run(capsys, "check", folder)
+    assert code == 1
+    assert "its labels.yaml lists other outputs, or other trained ones, than the 22 of its model" in err
+
+
 def test_a_damaged_one_is_listed_as_such(home, grey, capsys):
     folder = copied(grey, home / "bundles/grey")
     (folder / "card.yaml").unlink()
@@ -102,6 +114,9 @@ def test_a_damaged_one_is_listed_as_such(home, grey, capsys):
     ("words", "sentence"),
     [
         (["check", "nothing"], "'nothing' is no folder, and no bundle was added yet"),
+        (["make", "r", "-o", "b", "--card", "c", "--most-mb", "nan"], "a number above 0 was expected"),
+        (["make", "r", "-o", "b", "--card", "c", "--most-mb", "inf"], "a number above 0 was expected"),
+        (["make", "r", "-o", "b", "--card", "c", "--most-mb", "-1"], "a number above 0 was expected"),
         (["check", "."], "is no bundle: it has neither a card nor hashes"),
         (["add", "gone.zip", "--sha256", "0" * 64], "no such file or folder"),
         (["add", "gone.zip", "--sha256", "12"], "64 hexadecimal digits"),

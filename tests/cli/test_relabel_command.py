@@ -308,6 +308,41 @@ def test_what_was_said_about_the_old_levels_is_not_said_about_the_new(run, segme
     assert levels.items() <= record["relabelled"][0]["before"].items()
 
 
+@pytest.mark.parametrize("words", [["--shift", "0"], [f"--anchor=L4={point(inside('L4')[1])}"]])
+def test_what_was_said_about_the_levels_stays_where_they_stay(run, segmented, tmp_path, words):
+    first = read_record(tmp_path / "first/a.json")
+    assert run(segmented, *words)[0] == 0
+    record = read_record(tmp_path / "out/a.json")
+    (entry,) = record.pop("relabelled")
+    assert (entry["shift"], entry["before"]) == (0, {})
+    assert record == first
+    assert {"triage", "levels", "flags"} <= set(record)
+
+
+def test_the_record_of_another_map_is_not_taken_for_its_own(run, segmented, tmp_path):
+    path, image = tmp_path / "first/a.json", nib.load(segmented)
+    shape = list(image.shape)
+    record = json.loads(path.read_text())
+    assert record["geometry"]["shape"] == shape
+    shape[0] += 1
+    path.write_text(json.dumps({**record, "geometry": {**record["geometry"], "shape": shape}}))
+    code, printed, said = run(segmented, "--shift", "1")
+    assert (code, printed) == (1, [])
+    assert f"the record beside it is of another map, {' x '.join(map(str, shape))} voxels" in said[0]
+    assert not list((tmp_path / "out").glob("*"))
+    path.rename(tmp_path / "elsewhere.json")
+    assert run(segmented, "--shift", "1")[0] == 0
+
+
+@pytest.mark.parametrize("part", [{"options": None}, {"input": None}, {"input": {"path": 5}}])
+def test_a_damaged_record_is_said_in_one_sentence(run, segmented, tmp_path, part):
+    path = tmp_path / "first/a.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **part}))
+    code, _, said = run(segmented, "--shift", "1")
+    assert code == 1
+    assert f"{path}: the record is damaged; move it away" in said[0]
+
+
 @pytest.mark.parametrize("how", ["gone", "changed"])
 def test_without_its_scan_there_is_no_picture_and_that_is_said(run, segmented, tmp_path, how):
     scan = tmp_path / "scans/a.nii.gz"
@@ -321,6 +356,18 @@ def test_without_its_scan_there_is_no_picture_and_that_is_said(run, segmented, t
     assert ("is no longer at" if how == "gone" else "is not the scan that was segmented") in said[0]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.json", "a_seg.nii.gz"]
     assert read_record(tmp_path / "out/a.json")["outputs"]["preview"] is None
+
+
+def test_a_scan_that_was_named_from_another_folder(run, segmented, tmp_path, monkeypatch):
+    path = tmp_path / "first/a.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "input": {**record["input"], "path": "scans/a.nii.gz"}}))
+    monkeypatch.chdir(tmp_path / "first")
+    code, _, said = run(segmented, "--shift", "1")
+    assert code == 0
+    assert f"no longer at scans/a.nii.gz, as seen from {tmp_path / 'first'}, where relabel runs" in said[0]
+    monkeypatch.chdir(tmp_path)
+    assert "no preview" not in run(segmented, "--shift", "1", out=tmp_path / "second")[2][0]
 
 
 def test_the_input_is_overwritten_only_when_asked_and_then_as_a_whole(run, segmented, tmp_path):

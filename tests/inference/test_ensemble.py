@@ -80,16 +80,30 @@ def test_one_model_alone_stays_itself(folds):
 
 def test_what_does_not_fit_together_is_refused(folds, tmp_path):
     one = load_model(folds / "fold0")
-    with pytest.raises(UsageError, match="preprocessing differ"):
+    with pytest.raises(UsageError, match=r"differ in pixel_mm of the preprocessing \(2\.0 and 3\.0\)"):
         ensemble([one, load_model(write_grey_model(tmp_path / "coarse", pixel_mm=3.0))])
-    with pytest.raises(UsageError, match=r"num_classes differ \(22 and 20\)"):
+    with pytest.raises(UsageError, match=r"differ in num_classes \(22 and 20\);"):
         ensemble([one, load_model(write_grey_model(tmp_path / "twenty", num_classes=20))])
-    with pytest.raises(UsageError, match="not_trained differ"):
+    with pytest.raises(
+        UsageError, match=r"differ in not_trained \(none and spinal canal, posterior elements\)"
+    ):
         ensemble([one, load_model(write_grey_model(tmp_path / "part", trained=list(range(20))))])
+    both = write_grey_model(tmp_path / "both", pixel_mm=3.0, num_classes=20)
+    with pytest.raises(UsageError, match=r"num_classes \(22 and 20\), pixel_mm of the preprocessing"):
+        ensemble([one, load_model(both)])
     with pytest.raises(UsageError, match="the same model"):
         ensemble([one, load_model(folds / "fold0")])
     with pytest.raises(UsageError, match="at least one"):
         ensemble([])
+
+
+def test_a_fold_that_is_not_finished_is_not_left_out_in_silence(folds):
+    (folds / "fold2").mkdir()
+    (folds / "tables").mkdir()  # no run: none of its business
+    assert len(load_models([folds], threads=1).members) == 2
+    (folds / "fold2/config.yaml").write_text("recipe: {}")
+    with pytest.raises(UsageError, match="holds runs without a model, fold2: train them to their end"):
+        load_models([folds], threads=1)
 
 
 def test_calibrations_are_joined_only_where_every_member_has_one():

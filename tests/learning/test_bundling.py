@@ -17,6 +17,7 @@ from cafrnet.learning.bundling import make, read_trained
 from cafrnet.learning.bundling.describe import ALWAYS, read_additions, without_paths
 from cafrnet.learning.bundling.half import SMALLEST, store_half
 from cafrnet.learning.bundling.make import export_half, make_bundle
+from cafrnet.learning.bundling.origin import PRETRAINING, origin
 from cafrnet.learning.bundling.trained import same_weights
 from cafrnet.learning.training.module import Segmenter, network_for
 from grey_net import drawn_segmenter, write_run
@@ -187,6 +188,9 @@ def test_half_precision_keeps_what_does_not_fit():
         ({"licence": ""}, None, "licence should be the licence of the weights.*add it with --card"),
         ({"metrics": [{"name": "DSC", "value": 1}]}, None, "metrics should be a list"),
         ({"data": [{"name": "x"}]}, None, "data should be a list with name, licence and citation"),
+        ({"data": "SPIDER"}, None, "data should be a list with name, licence and citation"),
+        ({"limits": "Adults only."}, None, "limits should be a list of sentences.*'Adults only.' came"),
+        ({"limits": None}, None, "limits should be a list of sentences.*None came"),
     ],
 )
 def test_what_is_missing_on_the_card(run, tmp_path, changes, name, message):
@@ -210,6 +214,63 @@ def test_data_speaks_for_itself_or_is_asked_for(run, tiny_dataset, tmp_path):
     made = make_bundle(own, tmp_path / "b", without)
     assert made.card.raw["data"] == [{"name": "mine", "licence": "internal", "citation": "me"}]
     assert str(tmp_path) not in (made.path / "card.yaml").read_text()
+
+
+def started(run, init):
+    """A run whose ``config.yaml`` says that it started from weights."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, "init": init}))
+    return run
+
+
+def test_what_the_first_weights_learnt_from_is_on_the_card(bundle, tmp_path):
+    """A run on own data, from a run that started from a bundle: all three datasets and their licences."""
+    first = started(write_run(tmp_path / "first", *GREY), origin(read_trained(bundle.path)))
+    mid = {"name": "mid", "licence": "CC BY 4.0", "citation": "b"}
+    (tmp_path / "mid/images").mkdir(parents=True)
+    (tmp_path / "mid/labels").mkdir()
+    (tmp_path / "mid/images/a.nii.gz").write_bytes(b"")
+    (tmp_path / "mid/dataset.yaml").write_text(yaml.safe_dump(mid))
+    config = yaml.safe_load((first / "config.yaml").read_text())
+    (first / "config.yaml").write_text(yaml.safe_dump({**config, "data": str(tmp_path / "mid")}))
+    run = started(write_run(tmp_path / "run", *GREY), origin(read_trained(first)))
+    own = {"name": "own", "licence": "internal", "citation": "me"}
+    card = make_bundle(run, tmp_path / "b", {**ADDED, "data": [own]}).card.raw
+    assert card["data"] == [own, mid, *ADDED["data"]]
+    assert card["weights"]["started_from"] == {"sha256": read_trained(first).sha256}
+    assert str(tmp_path) not in yaml.safe_dump(card)
+    mine = {**mid, "licence": "CC BY 4.0, with a letter of consent"}
+    card = make_bundle(run, tmp_path / "c", {**ADDED, "data": [own, mine]}).card.raw
+    assert card["data"] == [own, mine, *ADDED["data"]]
+
+
+def test_first_weights_whose_licence_nobody_stated_are_asked_for(tiny_dataset, tmp_path):
+    first = write_run(tmp_path / "first", *GREY, data=tiny_dataset)
+    run = started(write_run(tmp_path / "run", *GREY), origin(read_trained(first)))
+    with pytest.raises(UsageError, match=r"started from learnt from 'tiny', .* add a row of that name"):
+        make_bundle(run, tmp_path / "b", ADDED)
+    rows = [*ADDED["data"], {"name": "tiny", "licence": "CC0-1.0", "citation": "drawn"}]
+    assert make_bundle(run, tmp_path / "b", {**ADDED, "data": rows}).card.raw["data"] == rows
+
+
+def test_scans_of_a_pretraining_have_no_licence_until_somebody_states_it(tmp_path):
+    run = write_run(tmp_path / "run", *GREY)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, "pretrained_on": {"scans": ["a"]}}))
+    assert origin(read_trained(run))["data"] == [PRETRAINING]
+    assert not PRETRAINING["licence"]
+
+
+def test_runs_that_did_not_write_down_what_their_first_weights_learnt_from(bundle, tmp_path):
+    record = read_trained(bundle.path).record()
+    run = started(write_run(tmp_path / "run", *GREY), record)
+    own = [{"name": "own", "licence": "internal", "citation": "me"}]
+    card = make_bundle(run, tmp_path / "b", {**ADDED, "data": own}).card.raw
+    assert card["data"] == [*own, *ADDED["data"]]
+    assert card["weights"]["started_from"] == {"bundle": "grey 1", "sha256": record["sha256"]}
+    started(run, {**record, "sha256": "0" * 64})
+    with pytest.raises(InputError, match="which holds other weights now"):
+        make_bundle(run, tmp_path / "c", ADDED)
 
 
 def test_paths_of_this_machine_stay_here(tmp_path):

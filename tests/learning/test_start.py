@@ -217,7 +217,13 @@ def test_fine_tuning_from_the_default_bundle(bundle, tiny_dataset, tmp_path, mon
         19,
     ]  # three levels are marked, the others stay known
     config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
-    assert config["init"] == {"source": "default", "sha256": before.sha256}
+    rows = CARD_VALUES["data"]  # of the bundle's card: its licence goes with its weights
+    assert config["init"] == {
+        "source": "default",
+        "sha256": before.sha256,
+        "bundle": "grey 1",
+        "data": rows,
+    }
     assert config["recipe"]["model_args"] == before.recipe.model_args
     monkeypatch.setattr(places, "DEFAULT", tmp_path / "gone")
     code, shown = train(capsys, "init=default", *words)

@@ -161,7 +161,7 @@ def _is_there(bundle: Bundle, target: Path, overwrite: bool) -> bool:
         return False
     try:
         there = open_bundle(target)
-    except InputError:
+    except (InputError, UsageError):  # damaged, or no folder at all
         if overwrite:
             return False
         raise UsageError(f"{target} holds a damaged bundle; add --overwrite to replace it") from None

@@ -72,10 +72,16 @@ def check_card(raw: Any, source: str) -> Card:
     """Check plain values against :data:`KEYS`, all at once.
 
     Raises:
-        InputError: every missing or unknown key and every value that is not what it should be.
+        InputError: the form of another version; else every missing or unknown key and every value that is
+            not what it should be.
     """
     if not isinstance(raw, dict):
         raise InputError(f"{source}: a {type(raw).__name__} came, a table of keys and values was expected")
+    if (form := raw.get("format", FORMAT)) != FORMAT:
+        raise InputError(
+            f"{source} has the form {_shown(form)}, this cafrnet reads form {FORMAT}; use the version that "
+            f"made the bundle, cafrnet {_shown(raw.get('cafrnet', 'unknown'))}, or a bundle for this one"
+        )
     wrong = [f"{key} is missing ({KEYS[key][1]})" for key in KEYS if key not in raw]
     wrong += [f"unknown key {key!r}{nearest(str(key), KEYS)}" for key in raw if key not in KEYS]
     for key, (check, wanted) in KEYS.items():

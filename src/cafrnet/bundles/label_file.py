@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,12 +16,22 @@ from .layout import read_yaml
 
 def write_labels_file(path: Path, num_classes: int, not_trained: Collection[str]) -> None:
     """Write version, and for each output its id, its name and whether it was trained."""
+    text = yaml.safe_dump(_stated(num_classes, not_trained), sort_keys=False)
+    write_text(path, text)
+
+
+def labels_differ(path: Path, num_classes: int, not_trained: Collection[str]) -> bool:
+    """Whether a file that :func:`check_labels` accepts says something else than the model of its bundle."""
+    return bool(read_yaml(path) != _stated(num_classes, not_trained))
+
+
+def _stated(num_classes: int, not_trained: Collection[str]) -> dict[str, Any]:
     rows = [
         {"id": label.id, "name": label.name, "trained": label.name not in not_trained}
         for label in TABLE
         if label.id < num_classes
     ]
-    write_text(path, yaml.safe_dump({"version": TABLE.version, "labels": rows}, sort_keys=False))
+    return {"version": TABLE.version, "labels": rows}
 
 
 def check_labels(path: Path) -> None:

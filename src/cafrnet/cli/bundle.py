@@ -56,6 +56,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _make(args: argparse.Namespace) -> int:
     from ..bundles.layout import SUMS
+    from ..errors import UsageError
+
+    if not 0 < args.most_mb < float("inf"):
+        raise UsageError(f"--most-mb {args.most_mb:g} came, a number above 0 was expected")
     from ..learning.bundling.describe import read_additions
     from ..learning.bundling.make import make_bundle
 
@@ -126,6 +130,8 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _loading(folder: Path) -> list[str]:
+    from ..bundles.label_file import labels_differ
+    from ..bundles.layout import LABELS
     from ..errors import CAFRNetError
     from ..inference import load_model
 
@@ -133,12 +139,18 @@ def _loading(folder: Path) -> list[str]:
         model = load_model(folder)
     except CAFRNetError as error:
         return [str(error)]
+    found = []
     stated = set(model.bundle.card.not_trained) if model.bundle else set()
     if stated != set(model.not_trained):
-        return [
+        found.append(
             f"its card says that {sorted(stated)} were not trained, the model {sorted(model.not_trained)}"
-        ]
-    return []
+        )
+    if labels_differ(folder / LABELS, model.num_classes, model.not_trained):
+        found.append(
+            f"its {LABELS} lists other outputs, or other trained ones, than the {model.num_classes} of its "
+            "model"
+        )
+    return found
 
 
 def _summary(bundle: Bundle) -> str:

@@ -90,22 +90,47 @@ def load_models(paths: Sequence[str | os.PathLike[str]], **options: Any) -> Mode
 
 
 def _folds(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]]:
-    """Return the folders below that hold a model, where the folder itself holds none; else the path."""
+    """Return the folders below that hold a model, where the folder itself holds none; else the path.
+
+    Raises:
+        UsageError: a run among them is not finished: fewer models than folds would answer without a word.
+    """
     folder = Path(path)
     if not folder.is_dir() or model_file(folder).exists():
         return [path]
-    return [p for p in sorted(folder.iterdir()) if model_file(p).exists()] or [path]
+    below = sorted(folder.iterdir())
+    found = [p for p in below if model_file(p).exists()]
+    unfinished = [p.name for p in below if p not in found and (p / "config.yaml").is_file()]
+    if found and unfinished:
+        raise UsageError(
+            f"{folder} holds runs without a model, {', '.join(unfinished)}: train them to their end, or name "
+            "each of the others with --model"
+        )
+    return [*found] or [path]
 
 
 def _refuse_misfit(a: Model, b: Model) -> None:
-    """Raise UsageError where two models can't answer together."""
-    for what in ("num_classes", "preprocessing", "not_trained"):
-        ours, theirs = getattr(a, what), getattr(b, what)
-        if ours != theirs:
-            raise UsageError(
-                f"{a.path} and {b.path} can't answer together: their {what} differ ({ours} and {theirs}); "
-                "name models that were trained alike"
-            )
+    """Raise UsageError where two models can't answer together; every difference is named."""
+    differing = [
+        f"{what} ({_said(getattr(a, what))} and {_said(getattr(b, what))})"
+        for what in ("num_classes", "not_trained")
+        if getattr(a, what) != getattr(b, what)
+    ]
+    ours, theirs = a.preprocessing.to_dict(), b.preprocessing.to_dict()
+    differing += [
+        f"{key} of the preprocessing ({ours[key]} and {theirs[key]})"
+        for key in ours
+        if ours[key] != theirs[key]
+    ]
+    if differing:
+        raise UsageError(
+            f"{a.path} and {b.path} can't answer together: they differ in {', '.join(differing)}; name "
+            "models that were trained alike"
+        )
+
+
+def _said(value: int | tuple[str, ...]) -> str:
+    return str(value) if isinstance(value, int) else ", ".join(value) or "none"
 
 
 class EnsembleEngine:

@@ -29,7 +29,7 @@ from .relabel_jobs import bases
 
 logger = logging.getLogger(__name__)
 
-#: What a record says about levels as they were found: kept under ``relabelled``, not true of the new map.
+#: What a record says about levels as they were found: kept under ``relabelled``, not true of a renamed map.
 LEVEL_KEYS = ("triage", "reasons", "predicted_dice", "levels", "shift_posterior", "flags")
 
 
@@ -124,6 +124,8 @@ def _relabel_one(
     record = _record_beside(job.source)
     scheme = _scheme(job.source, labels, record)
     values, geometry = _read(job.source, scheme)
+    if record:
+        _refuse_other_map(record, values.shape, job.source)
     try:
         ids = scheme.sets.principal(values)
         if not np.isin(ids, TABLE.of_kind("body", "disc")).any():
@@ -150,7 +152,7 @@ def _relabel_one(
             "lost": list(names),
             "flags": flags,
             "cafrnet": __version__,
-            "before": {key: record[key] for key in LEVEL_KEYS if key in record},
+            "before": {key: record[key] for key in LEVEL_KEYS if k and key in record},
         }
         record = _updated(record, job, ids, entry, preview=scan is not None)
     _write(job, values, geometry, drawn, scan, record, overwrite)
@@ -194,13 +196,31 @@ def _read(path: Path, scheme: Scheme) -> tuple[np.ndarray, Scan]:
 
 
 def _record_beside(labels: Path) -> dict[str, Any] | None:
-    """Return the record that `segment` wrote for a label map; None where there is none."""
-    for base in bases(labels):
-        record = read_record(base.with_name(base.name + ".json"))
+    """Return the record that `segment` wrote for a label map; None where there is none.
+
+    Raises:
+        InputError: its parts are not what `segment` writes.
+    """
+    for path in (base.with_name(base.name + ".json") for base in bases(labels)):
+        record = read_record(path)
         outputs = record.get("outputs") if record else None
-        if isinstance(outputs, dict) and outputs.get("labels") == labels.name:
+        if record and isinstance(outputs, dict) and outputs.get("labels") == labels.name:
+            where = record["input"].get("path") if isinstance(record["input"], dict) else None
+            if not (isinstance(where, str) and isinstance(record["options"], dict)):
+                raise InputError(f"{path}: the record is damaged; move it away to rename {labels} without it")
             return record
     return None
+
+
+def _refuse_other_map(record: dict[str, Any], shape: tuple[int, ...], source: Path) -> None:
+    """Raise InputError where a record tells of a map of another shape: it names another scan."""
+    told = (record.get("geometry") or {}).get("shape")
+    if told and sorted(told) != sorted(shape):
+        written, found = (" x ".join(map(str, s)) for s in (told, shape))
+        raise InputError(
+            f"{source}: the record beside it is of another map, {written} voxels; this one has {found}. Move "
+            "the record away to rename the map without it"
+        )
 
 
 def _scheme(source: Path, labels: str | None, record: dict[str, Any] | None) -> Scheme:
@@ -223,7 +243,8 @@ def _scan_of(record: dict[str, Any], ids: np.ndarray, geometry: Scan) -> tuple[S
     try:
         path, options = Path(record["input"]["path"]), record["options"]
         if not path.exists():
-            return None, ids, f"the scan is no longer at {path}"
+            seen = "" if path.is_absolute() else f", as seen from {Path.cwd()}, where relabel runs"
+            return None, ids, f"the scan is no longer at {path}{seen}"
         if identity(path)["sha256"] != record["input"]["sha256"]:
             return None, ids, f"{path} is not the scan that was segmented"
         scan = read_scan(path, series=options.get("series", "auto"), pixel_mm=options.get("pixel_mm"))
@@ -238,7 +259,7 @@ def _updated(
     record: dict[str, Any], job: Job, ids: np.ndarray, entry: dict[str, Any], *, preview: bool
 ) -> dict[str, Any]:
     """Return the record of the renamed map: what is true of it now, and how it came about."""
-    kept = {key: value for key, value in record.items() if key not in LEVEL_KEYS}
+    kept = {key: value for key, value in record.items() if key not in entry["before"]}
     present = [int(i) for i in np.flatnonzero(np.bincount(ids.ravel())) if i not in (0, UNKNOWN)]
     return {
         **kept,

@@ -14,6 +14,8 @@ from ...datasets import Split, open_dataset
 from ...errors import CAFRNetError, InputError, UsageError, nearest
 from ...labels import TABLE
 from ..recipes import Recipe
+from .origin import KEYS as DATA_KEYS
+from .origin import Row, folders, inherited, merged
 from .trained import read_config, run_recipe
 
 #: What is true of every model of cafrnet.
@@ -59,8 +61,9 @@ def describe_run(
     Args:
         run: its folder.
         additions: see :func:`read_additions`. ``data`` may be left out while the run's dataset states its own
-            licence and citation; ``limits`` come on top of what is always true; ``metrics`` may be left out
-            if nothing was measured.
+            licence and citation; what the weights that the run started from had learnt from comes on top.
+            ``limits`` come on top of what is always true; ``metrics`` may be left out if nothing was
+            measured.
         name: goes before the one in the additions.
         not_trained: structures that it never predicts.
         weights: see the card's key.
@@ -69,7 +72,7 @@ def describe_run(
         UsageError: a name that can't be one, data without licence and citation, or anything else that a card
             needs is missing.
     """
-    recipe = run_recipe(run)
+    recipe, start = run_recipe(run), inherited(read_config(run))
     card = {
         "format": FORMAT,
         "name": check_name(str(name or additions.get("name") or "")),
@@ -78,13 +81,13 @@ def describe_run(
         "intended_use": additions.get("intended_use", ""),
         "limits": _limits(additions, not_trained),
         "licence": additions.get("licence", ""),
-        "data": additions.get("data") or _data(run, recipe),
+        "data": _data(run, recipe, additions, start),
         "split": _split(run),
         "recipe": without_paths(recipe.model_dump(mode="json")),
         "metrics": additions.get("metrics", []),
         "not_trained": not_trained,
         "label_table": TABLE.version,
-        "weights": weights,
+        "weights": weights | _started_from(start),
         "cafrnet": __version__,
     }
     try:
@@ -94,17 +97,38 @@ def describe_run(
     return card
 
 
-def _limits(additions: Mapping[str, Any], not_trained: list[str]) -> list[str]:
+def _limits(additions: Mapping[str, Any], not_trained: list[str]) -> Any:
+    """Return the limits; what came, where that is no list: the check of the card says so."""
+    own = additions.get("limits", [])
+    if not isinstance(own, list):
+        return own
     never = [f"Never predicted, since no training case marks them: {', '.join(not_trained)}."]
-    return [*ALWAYS, *(never if not_trained else []), *additions.get("limits", [])]
+    return [*ALWAYS, *(never if not_trained else []), *own]
 
 
-def _data(run: Path, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return name, licence and citation of the run's datasets, as their own ``dataset.yaml`` has them."""
+def _data(run: Path, recipe: Recipe, additions: Mapping[str, Any], start: Mapping[str, Any] | None) -> Any:
+    """Return name, licence and citation of all that the weights learnt from.
+
+    A row of the maker's goes before one of the same name that the starting weights bring. What came, where
+    that is no list of tables: the check of the card says so.
+    """
+    own = additions.get("data") or _own_data(run, recipe)
+    if not isinstance(own, list) or not all(isinstance(row, dict) for row in own):
+        return own
+    rows = merged(own, start["data"] if start else [])
+    if silent := [row["name"] for row in rows if row not in own and not (row["licence"] and row["citation"])]:
+        raise UsageError(
+            f"the weights that the run started from learnt from {', '.join(map(repr, silent))}, of which "
+            "nobody stated licence and citation; add a row of that name to the key data of the card's "
+            "additions"
+        )
+    return rows
+
+
+def _own_data(run: Path, recipe: Recipe) -> list[Row]:
+    """Return the rows of the run's datasets, as their own ``dataset.yaml`` has them."""
     rows = []
-    for folder in (read_config(run).get("data"), recipe.mix.data if recipe.mix.share else ""):
-        if not folder:
-            continue
+    for folder in folders(read_config(run), recipe):
         try:
             dataset = open_dataset(folder)
         except CAFRNetError as error:
@@ -114,8 +138,14 @@ def _data(run: Path, recipe: Recipe) -> list[dict[str, Any]]:
                 f"{dataset.name} states no licence or no citation in its dataset.yaml; write them there, or "
                 "add the key data (name, licence, citation) to the card's additions"
             )
-        rows.append({"name": dataset.name, "licence": dataset.licence, "citation": dataset.citation})
+        rows.append({key: getattr(dataset, key) for key in DATA_KEYS})
     return rows
+
+
+def _started_from(start: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the card says of the weights that training began with: their hash, and of which bundle."""
+    known = ("bundle", "sha256")
+    return {"started_from": {key: start[key] for key in known if key in start}} if start else {}
 
 
 def _split(run: Path) -> dict[str, Any]:

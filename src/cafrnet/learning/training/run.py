@@ -28,6 +28,7 @@ from ...errors import CAFRNetError, InputError, UsageError
 from ...files import write_json, write_text
 from ...labels import TABLE
 from ...preprocessing import Preprocessing
+from ..bundling.origin import origin
 from ..bundling.trained import Trained, read_trained, same_trained
 from ..codes import TruthCodes
 from ..data import Draws, PreparedCase, TrainingBatches, prepare_cases
@@ -130,7 +131,7 @@ def train(
         "data": str(Path(data).resolve()),
         "fold": fold,
         "label_table": TABLE.version,
-        "init": start.record() if start else None,
+        "init": origin(start) if start else None,
     }
     write_text(run / "split.json", Path(split).read_text(encoding="utf-8"))
     _preprocessing(recipe).save(run / "preprocessing.json")
