@@ -5,7 +5,7 @@ import pytest
 import random_phantoms
 from out_of_distribution import Labelled
 
-from cafrnet.inference.picture import picture_rows
+from cafrnet.preprocessing.picture import picture_rows
 from cafrnet.labels import ValueSets
 from cafrnet.scan import Scan
 
