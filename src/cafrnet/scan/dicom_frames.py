@@ -202,7 +202,7 @@ def _header(file: Path) -> Dataset | None:
 
 
 def _identity(file: Path, dataset: Dataset) -> tuple[str, str]:
-    """Return what copies of an object share: its UID and its place, since anonymising may make all UIDs one."""
+    """Return what copies of an object share: UID and place, since anonymising may make all UIDs one."""
     return str(dataset.get("SOPInstanceUID", file)), str(dataset.get("ImagePositionPatient", ""))
 
 
