@@ -5,8 +5,8 @@ import pytest
 import random_phantoms
 from out_of_distribution import Labelled
 
-from cafrnet.inference.picture import picture_rows
 from cafrnet.labels import ValueSets
+from cafrnet.preprocessing.picture import picture_rows
 from cafrnet.scan import Scan
 
 

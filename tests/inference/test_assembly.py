@@ -15,9 +15,9 @@ from cafrnet.errors import InputError, UsageError
 from cafrnet.inference import load_model, segment_scan
 from cafrnet.inference.assemble import DROPPED, native_labels, native_names
 from cafrnet.inference.assembly import grid_of, model_to_world
-from cafrnet.inference.picture import picture_rows
 from cafrnet.labels import TABLE, UNKNOWN
 from cafrnet.preprocessing import ModelGrid
+from cafrnet.preprocessing.picture import picture_rows
 from cafrnet.scan import Scan
 from handmade import stairs, write_grey_model, write_stairs
 

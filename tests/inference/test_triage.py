@@ -198,6 +198,18 @@ def test_a_column_that_leans_turns_and_is_named_against_its_order():
     assert found["taper"] == pytest.approx(1.2, abs=1e-3)
 
 
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_picture_that_is_turned_leans_though_the_patient_does_not(flipped):
+    c, s = 0.4, 0.3  # pixels of 0.5 mm; the picture's upper end is turned to the front
+    affine = np.array([[0, 0, 4.0, 0], [-c, s, 0, 0], [s, c, 0, 0], [0, 0, 0, 1.0]])
+    scan = scan_of()
+    if flipped:
+        affine[:, 1] *= -1
+    turned = measure(straight(6), Watch(22), Scan(scan.voxels, affine), GRID)
+    assert turned["tilt_deg"] == pytest.approx(np.degrees(np.arctan2(3, 4)), abs=0.01)
+    assert measured(straight(6))["tilt_deg"] == 0
+
+
 def test_what_cannot_be_measured_is_absent():
     assert not {"pitch_mm", "taper", "order", "entropy", "canal_behind_mm"} & set(measured(straight(2)))
     assert set(measured(straight(6))) <= set(MEASURES)

@@ -88,6 +88,14 @@ def test_percentiles_are_of_the_voxels_above_the_minimum():
     assert normalise(np.array([low, high, 0, 2000]), low, high).tolist() == [0, 1, 0, 1]
 
 
+def test_marks_far_brighter_than_tissue_leave_it_its_contrast():
+    tissue = np.linspace(101, 200, 991)  # above a minimum of 100; 98 of 100 voxels are at most 198.9
+    for mark, high in ((350.0, 350), (60000.0, 100 + 4 * 98.9)):
+        voxels = np.concatenate([[100], tissue, np.full(9, mark)])  # 0.9 % of what is above the minimum
+        assert limits(voxels, Preprocessing())[1] == pytest.approx(high, abs=0.1)
+        assert limits(3 * voxels - 500, Preprocessing())[1] == pytest.approx(3 * high - 500, abs=0.3)
+
+
 def test_a_binary_image_is_normalised_not_divided_by_zero():
     voxels = np.zeros((4, 4, 4))
     voxels[1] = 9

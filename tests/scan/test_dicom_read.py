@@ -162,6 +162,13 @@ def test_a_copy_of_the_same_object_is_ignored_with_a_warning(folder, acquired, c
     assert "the same DICOM object as another file" in caplog.text
 
 
+def test_slices_that_anonymising_gave_one_uid_are_all_read(folder, acquired, caplog):
+    for file in files(folder):
+        change(file, SOPInstanceUID="1.2.3")
+    np.testing.assert_array_equal(read_scan(folder).voxels, acquired.voxels)
+    assert "ignored" not in caplog.text
+
+
 @pytest.mark.parametrize("content", ["nothing", "text", "report"])
 def test_a_folder_without_mr_images_is_refused(tmp_path, folder, content):
     empty = tmp_path / "empty"

@@ -143,6 +143,18 @@ def test_two_forms_that_contradict_each_other_are_said(tmp_path, caplog):
     np.testing.assert_allclose(scan.affine, AFFINE, atol=1e-6)
 
 
+def test_an_s_form_that_contradicts_the_voxel_sizes_is_said(tmp_path, caplog):
+    path = save(tmp_path / "a.nii", qform=0, sform=1)
+    assert not caplog.records
+    header = nib.load(path).header
+    for row, name in zip(np.eye(4), ("srow_x", "srow_y", "srow_z"), strict=False):
+        header[name] = row  # the s-form of a program that knew of no place; pixdim stays
+    content = path.read_bytes()
+    path.write_bytes(header.binaryblock + content[header.sizeof_hdr :])
+    assert np.array_equal(read_scan(path).affine, np.eye(4))
+    assert "0.5 x 0.5 x 4.4 mm (pixdim), its s-form 1 x 1 x 1 mm; the s-form counts" in caplog.text
+
+
 def test_forms_that_agree_are_not_worth_a_word(tmp_path, caplog):
     caplog.set_level(logging.DEBUG, "cafrnet")
     read_scan(save(tmp_path / "a.nii.gz"))

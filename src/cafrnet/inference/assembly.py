@@ -12,10 +12,10 @@ from ..anatomy.kinds import BODY, DISC, SACRUM, Voxels, by_kind, voxels_of
 from ..anatomy.name import name_voxels
 from ..anatomy.naming import Naming
 from ..preprocessing import ModelGrid
+from ..preprocessing.picture import picture_rows
 from ..scan import Scan
 from .assemble import DROPPED, native_labels, native_names
 from .model import Model
-from .picture import picture_rows
 
 #: Volumes in a single slice are counted as if it were so thick: that of a clinical scan.
 SINGLE_SLICE_MM = 4.0

@@ -64,7 +64,7 @@ MEASURES = {
         "discs have {value} of the height of bodies, {usual} is usual", high=True, digits=2
     ),
     "tilt_deg": Measure(
-        "the column leans {value} degrees from upright, {usual} is usual",
+        "the column leans {value} degrees from upright, in the patient or in the picture, {usual} is usual",
         low=False,
         grave=True,
         noun="the lean of the column",
@@ -103,7 +103,7 @@ MEASURES = {
 
 def measure(naming: Naming, watch: Watch, scan: Scan, grid: ModelGrid) -> dict[str, float]:
     """Return what can be measured, keyed as in :data:`MEASURES`."""
-    found = {**_of_column(naming), **_of_picture(scan)}
+    found = {**_of_column(naming, _upwards(scan)), **_of_picture(scan)}
     for name, value in (
         ("canal_behind_mm", watch.canal_behind),
         ("entropy", watch.mean_entropy),
@@ -114,7 +114,14 @@ def measure(naming: Naming, watch: Watch, scan: Scan, grid: ModelGrid) -> dict[s
     return {name: round(found[name], 4) for name in MEASURES if name in found}
 
 
-def _of_column(naming: Naming) -> dict[str, float]:
+def _upwards(scan: Scan) -> np.ndarray:
+    """Return where the picture's columns point upwards: a unit vector in the world."""
+    axis = scan.frame.axes[1]
+    up = scan.rigid_affine[:3, axis] * (1 if scan.frame.flipped[1] else -1)
+    return up / np.linalg.norm(up)
+
+
+def _of_column(naming: Naming, upwards: np.ndarray) -> dict[str, float]:
     bodies = [e for e in naming.elements if e.kind == "body"]
     discs = [e for e in naming.elements if e.kind == "disc"]
     found = {"bodies": float(len(bodies))}
@@ -130,7 +137,8 @@ def _of_column(naming: Naming) -> dict[str, float]:
     found["pitch_mm"] = float(np.median(pitches))
     found["pitch_spread"] = float(pitches.std() / found["pitch_mm"])
     whole = centres[-1] - centres[0]
-    found["tilt_deg"] = float(np.degrees(np.arccos(np.clip(whole[2] / np.linalg.norm(whole), -1, 1))))
+    upright = min(whole[2], whole @ upwards)  # in the patient, and in the picture that the network saw
+    found["tilt_deg"] = float(np.degrees(np.arccos(np.clip(upright / np.linalg.norm(whole), -1, 1))))
     along = steps / pitches[:, None]
     found["turn_deg"] = float(
         np.degrees(np.arccos(np.clip((along[1:] * along[:-1]).sum(axis=1), -1, 1))).max()

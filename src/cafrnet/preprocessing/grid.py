@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-#: A box this many times as tall as the window gets larger pixels. Below it what is lost is a pixel or two.
-TALLER = 1.02
+from .picture import picture_columns, picture_rows
+
+#: A box this many times as large as the window gets larger pixels. Below it what is lost is a pixel or two.
+LARGER = 1.02
 #: Training shows spines scaled by up to this much (``augmentation.scale``).
 LARGEST = 1.25
 
@@ -43,27 +45,29 @@ class ModelGrid:
     ) -> ModelGrid:
         """Centre the window on the smallest box that holds every voxel above the volume's minimum.
 
-        A box so tall that larger pixels don't take it in is seen from its lower end upwards, where the sacrum
-        is: a picture of the whole spine is.
+        Of a box that is too wide only the columns with picture count, and of one that is too tall for the
+        largest pixels only the rows with picture: air has noise. A box still so tall is seen from its lower
+        end upwards, where the sacrum is: a picture of the whole spine is.
 
         Args:
             sagittal: [s, r, c], any real dtype.
             spacing_mm: distance of rows and of columns.
             pixel_mm, size: of the model grid. Pixels grow, up to :data:`LARGEST` times, where the box is
-                taller than the window: otherwise the ends of the spine would be lost.
+                larger than the window: otherwise an end of the spine, or its back, would be lost.
         """
         image = sagittal > sagittal.min()
-        rows = np.flatnonzero(image.any(axis=(0, 2)))
-        tall = (rows[-1] - rows[0] + 1) * spacing_mm[0] / (size * pixel_mm)
-        pixel_mm *= min(float(tall), LARGEST) if tall > TALLER else 1.0
+        box = [np.flatnonzero(image.any(axis=(0, 3 - axis)))[[0, -1]] for axis in (1, 2)]
+        row, column = (step / (size * pixel_mm) for step in spacing_mm)
+        if _length(box[0]) * row > LARGEST:
+            box[0] = _narrowed(box[0], picture_rows(sagittal))
+        if _length(box[1]) * column > LARGER:
+            box[1] = _narrowed(box[1], picture_columns(sagittal))
+        tall, wide = _length(box[0]) * row, _length(box[1]) * column
+        pixel_mm *= min(max(tall, wide), LARGEST) if max(tall, wide) > LARGER else 1.0
         edges = []
-        for axis, step in ((1, spacing_mm[0]), (2, spacing_mm[1])):
-            filled = np.flatnonzero(image.any(axis=(0, 3 - axis)))
+        for (first, last), step, from_below in zip(box, spacing_mm, (tall > LARGEST, False), strict=True):
             length = size * pixel_mm / step
-            if axis == 1 and tall > LARGEST:
-                edges.append(float(filled[-1] + 1 - length))
-            else:
-                edges.append(float((filled[0] + filled[-1] + 1 - length) / 2))
+            edges.append(float(last + 1 - length if from_below else (first + last + 1 - length) / 2))
         return cls(tuple(sagittal.shape), spacing_mm, pixel_mm, size, edges[0], edges[1])  # type: ignore[arg-type]
 
     @property
@@ -117,3 +121,13 @@ class ModelGrid:
         rows = (np.arange(self.native_shape[1]) + 0.5 - self.top) / self.scale[0] - 0.5
         cols = (np.arange(self.native_shape[2]) + 0.5 - self.left) / self.scale[1] - 0.5
         return rows, cols
+
+
+def _length(ends: np.ndarray) -> float:
+    """Return how many pixels lie between the first and the last, both included."""
+    return float(ends[1] - ends[0] + 1)
+
+
+def _narrowed(box: np.ndarray, picture: tuple[int, int]) -> np.ndarray:
+    """Return the part of a box that holds picture: first and last pixel."""
+    return np.array([max(box[0], picture[0]), min(box[1], picture[1])])

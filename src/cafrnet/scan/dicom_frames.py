@@ -143,7 +143,7 @@ def read_all(path: Path) -> tuple[dict[str, Series], Counter[str]]:
     """
     series: dict[str, Series] = {}
     skipped: Counter[str] = Counter()
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for file in _files(path):
         dataset = _header(file)
         if dataset is None:
@@ -154,7 +154,7 @@ def read_all(path: Path) -> tuple[dict[str, Series], Counter[str]]:
         elif kind not in MR_IMAGES:
             skipped[kind.name or "unknown kind"] += 1
             logger.debug("%s: %s, skipped", file, kind.name)
-        elif (instance := str(dataset.get("SOPInstanceUID", file))) in seen:
+        elif (instance := _identity(file, dataset)) in seen:
             logger.warning("%s: the same DICOM object as another file of this folder, ignored", file)
         else:
             seen.add(instance)
@@ -199,6 +199,11 @@ def _header(file: Path) -> Dataset | None:
         return None
     except Exception as error:  # pydicom raises many kinds on a damaged header
         raise InputError(f"{file}: its DICOM header is damaged ({error}); copy or export it again") from error
+
+
+def _identity(file: Path, dataset: Dataset) -> tuple[str, str]:
+    """Return what copies of an object share: UID and place, since anonymising may make all UIDs one."""
+    return str(dataset.get("SOPInstanceUID", file)), str(dataset.get("ImagePositionPatient", ""))
 
 
 def _add(series: dict[str, Series], file: Path, dataset: Dataset) -> None:

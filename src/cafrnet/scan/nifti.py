@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".nii.gz", ".nii")
 #: What ``xyzt_units`` says of lengths -> its name and millimetres; 2 is mm, 0 nothing, which is taken for mm.
 UNITS = {1: ("metres", 1000.0), 3: ("microns", 0.001)}
+#: Voxel sizes of ``pixdim`` and s-form may differ by this share of them.
+SAME_SPACING = 0.01
 #: Description in the header of every label map of ours, by which they are told from scans.
 MARK = b"cafrnet label map"
 
@@ -94,7 +96,7 @@ def is_placed(path: Path) -> bool:
 
 
 def _check_orientation(image: nib.Nifti1Image, path: Path) -> None:
-    """Warn where the header gives no orientation, or two that contradict each other."""
+    """Warn where the header gives no orientation, or contradicts itself."""
     header = image.header
     if not _has_form(header):
         axes = "".join(nib.aff2axcodes(image.affine))
@@ -115,6 +117,16 @@ def _check_orientation(image: nib.Nifti1Image, path: Path) -> None:
         if apart > 1:
             logger.warning(
                 "%s: q-form and s-form differ by up to %.1f voxels; the s-form counts", path, apart
+            )
+    elif header["sform_code"] > 0:
+        stated = header.get_zooms()[:3]
+        placed = np.linalg.norm(image.affine[:3, :3], axis=0)[: len(stated)]
+        if not np.allclose(stated, placed, rtol=SAME_SPACING):
+            logger.warning(
+                "%s: its header says voxels of %s mm (pixdim), its s-form %s mm; the s-form counts, "
+                "so look at the result",
+                path,
+                *(" x ".join(f"{s:.3g}" for s in spacing) for spacing in (stated, placed)),
             )
 
 

@@ -141,5 +141,5 @@ def _refuse_other_planes(spacing: np.ndarray, lengths: list[int], source: str) -
         raise InputError(
             f"{source}: a scan in {plane} slices came (voxels of {spacing[0]:.2f} mm left-right, "
             f"{spacing[2]:.2f} mm front-back and {spacing[1]:.2f} mm up-down), a sagittal one was expected; "
-            "choose the sagittal series"
+            "choose the sagittal series, or, if this is one, give the file its true orientation"
         )
