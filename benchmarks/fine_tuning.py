@@ -14,15 +14,13 @@ Prints and writes ``fine_tuning.csv``; what is done already is not done again, a
 import argparse
 import csv
 import io
-import json
 from pathlib import Path
 
 import numpy as np
+from segmented import score
 
-import cafrnet
 from cafrnet.datasets import Split, open_dataset
 from cafrnet.files import write_json, write_text
-from cafrnet.inference import load_model
 from cafrnet.learning.bundling import read_trained
 from cafrnet.learning.recipes import load_recipe
 from cafrnet.learning.training.run import resume, train
@@ -61,17 +59,6 @@ def trained_run(arm, cases, test, args):
     return train(recipe, args.data, split, run, init=args.init if arm == "tuned" else None)
 
 
-def score(model, cases, folder, args):
-    """Return the evaluation's summary of the test cases, segmented with a model."""
-    if not (folder / "summary.json").exists():
-        loaded = load_model(model, threads=args.threads)
-        (folder / "labels").mkdir(parents=True, exist_ok=True)
-        for case in cases:
-            cafrnet.segment(case.image, model=loaded).save(folder / "labels" / f"{case.id}_seg.nii.gz")
-        cafrnet.evaluate(args.data, folder / "labels", folder, split=args.output / "test.json", slices=False)
-    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-
-
 def row(arm, n, summary):
     head, levels = summary["headline"], summary["levels"]
     interval = head["dsc_interval"]
@@ -104,13 +91,18 @@ def main():
     own = subsets([*parts["train"], *parts["val"]], args.cases, args.seed)
     write_json(args.output / "test.json", {"train": [], "val": [], "test": parts["test"]})
     test = dataset.select(parts["test"])
-    rows = [row("init", 0, score(args.init, test, args.output / "init_scores", args))]
+    common = {"data": args.data, "split": args.output / "test.json", "threads": args.threads}
+
+    def scored(model, folder):
+        return score(model, test, folder, **common)
+
+    rows = [row("init", 0, scored(args.init, args.output / "init_scores"))]
     print(*COLUMNS, sep=", ")
     print(*rows[0], sep=", ", flush=True)
     for cases in own.values():
         for arm in args.arms:
             run = trained_run(arm, cases, parts["test"], args)
-            rows.append(row(arm, len(cases), score(run, test, run / "scores", args)))
+            rows.append(row(arm, len(cases), scored(run, run / "scores")))
             print(*rows[-1], sep=", ", flush=True)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])

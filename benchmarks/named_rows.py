@@ -17,29 +17,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+from segmented import score
 
-import cafrnet
 from cafrnet.datasets import Split, open_dataset
 from cafrnet.evaluation.statistics import bootstrap_interval
 from cafrnet.files import write_text
-from cafrnet.inference import load_model
 
 COLUMNS = (
     "row", "dsc_alone", "dsc", "low", "high", "iou", "hd95_mm", "missed", "invented", "shifted",
     "reference_minus_it", "low", "high",
 )  # fmt: skip
-
-
-def score(model, cases, folder, args):
-    """Return the evaluation's summary of cases that went through `segment`."""
-    if not (folder / "summary.json").exists():
-        loaded = load_model(model, threads=args.threads)
-        (folder / "labels").mkdir(parents=True, exist_ok=True)
-        for case in cases:
-            cafrnet.segment(case.image, model=loaded).save(folder / "labels" / f"{case.id}_seg.nii.gz")
-        split = Path(args.reproduction) / "split.json"
-        cafrnet.evaluate(args.data, folder / "labels", folder, split=split, fold=args.fold, slices=False)
-    return read(folder)
 
 
 def read(folder):
@@ -73,6 +60,8 @@ def main():
     dataset = open_dataset(args.data)
     parts = Split.load(args.reproduction / "split.json", dataset).parts(args.fold)
     cases = dataset.select(parts["test"])
+    split = args.reproduction / "split.json"
+    common = {"data": args.data, "split": split, "fold": args.fold, "threads": args.threads}
     alone, named = {}, {}
     for run in sorted(args.reproduction.glob(f"runs/*/fold{args.fold}/seed{args.seed}")):
         name = run.parts[-3]
@@ -80,7 +69,7 @@ def main():
             print(f"{name}: left out, its model was not kept", flush=True)
             continue
         alone[name] = read(run)
-        named[name] = score(run, cases, args.output / name, args)
+        named[name] = score(run, cases, args.output / name, **common)
         print(f"{name}: {100 * named[name]['headline']['dsc']['mean']:.1f}", flush=True)
     rows = [row(name, alone[name], named[name], named[args.reference]) for name in named]
     rows.sort(key=lambda found: -found[2])
