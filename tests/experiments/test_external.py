@@ -7,16 +7,15 @@ import pytest
 
 pytest.importorskip("torch")
 
-from cafrnet.experiments import cost, external
+from cafrnet.experiments import external
 from cafrnet.experiments.reproduce import Options, reproduce
 
 from .small import Training, install, write_spines
 
 
 @pytest.fixture
-def tested(tmp_path, monkeypatch):
+def tested(tmp_path, monkeypatch, no_measuring):
     """Return what tests the models on other datasets; the models are there."""
-    monkeypatch.setattr(cost, "_side_by_side", lambda models, threads, rounds: {})
     install(monkeypatch, Training())
     spines = write_spines(tmp_path / "spines")
     options = Options(steps=20, folds=(0,), rows=("cafr_net",))

@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-from cafrnet.experiments import cost
 from cafrnet.experiments.own_training import differences, own_training
 from cafrnet.experiments.pairs import against
 from cafrnet.experiments.reproduce import Options, reproduce
@@ -84,9 +83,8 @@ def test_doubt_about_its_end_comes_first():
     assert found.interval.low is None
 
 
-def test_a_recipe_file_as_a_row(tmp_path, monkeypatch):
+def test_a_recipe_file_as_a_row(tmp_path, monkeypatch, no_measuring):
     install(monkeypatch, Training({"attention_unet": (6,)}))
-    monkeypatch.setattr(cost, "_side_by_side", lambda models, threads, rounds: {})
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("extends: attention_unet\nnum_classes: 22\ntraining:\n  optimiser: adamw\n")
     options = Options(steps=100, rows=("unet", "cafr_net", str(recipe)))

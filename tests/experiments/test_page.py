@@ -6,22 +6,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from cafrnet.experiments import cost
 from cafrnet.experiments.figures.makers import figure_makers
 from cafrnet.experiments.parts import MAKERS
 from cafrnet.experiments.reproduce import Options, reproduce
 
-from .small import Training, install, write_spines
+from .small import Training, install
 
-
-@pytest.fixture(scope="module")
-def spines(tmp_path_factory):
-    return write_spines(tmp_path_factory.mktemp("spines") / "data")
-
-
-@pytest.fixture(autouse=True)
-def no_measuring(monkeypatch):
-    monkeypatch.setattr(cost, "_side_by_side", lambda models, threads, rounds: {})
+pytestmark = pytest.mark.usefixtures("no_measuring")
 
 
 @pytest.fixture

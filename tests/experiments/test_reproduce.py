@@ -20,16 +20,7 @@ from cafrnet.experiments.reproduce import Options, reproduce
 
 from .small import WITHOUT_L1, Training, install, write_spines
 
-
-@pytest.fixture(scope="module")
-def spines(tmp_path_factory):
-    return write_spines(tmp_path_factory.mktemp("spines") / "data")
-
-
-@pytest.fixture(autouse=True)
-def no_measuring(monkeypatch):
-    """Time and memory are measured in ``test_cost.py``; here they would only take time."""
-    monkeypatch.setattr(cost, "_side_by_side", lambda models, threads, rounds: {})
+pytestmark = pytest.mark.usefixtures("no_measuring")
 
 
 def table(folder, name):

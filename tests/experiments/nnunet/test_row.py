@@ -13,20 +13,12 @@ from cafrnet.experiments.nnunet.record import doubt, fit_record
 from cafrnet.experiments.nnunet.settings import Settings
 from cafrnet.experiments.reproduce import Options, reproduce
 
-from ..small import Training, install, write_spines
+from ..small import Training, install
 from .pretend import calls, trained, write_environment
 
 
-@pytest.fixture(scope="module")
-def spines(tmp_path_factory):
-    return write_spines(tmp_path_factory.mktemp("spines") / "data")
-
-
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    from cafrnet.experiments import cost
-
-    monkeypatch.setattr(cost, "_side_by_side", lambda models, threads, rounds: {})
+def quick(monkeypatch, no_measuring):
     install(monkeypatch, Training())
 
 
