@@ -165,3 +165,15 @@ def test_the_front_door_takes_arrays_scans_files_and_says_what_is_missing(
         cafrnet.segment(stairs_scan)
     with pytest.raises(InputError, match="no such file"):
         cafrnet.segment(tmp_path / "gone.nii.gz", model=model)
+
+
+def test_slices_that_do_not_fit_are_flagged_and_never_pass(model, stairs_scan):
+    fits = segment_scan(stairs_scan, model)
+    assert "slices" not in {flag.kind for flag in fits.naming.flags}
+    voxels = stairs_scan.voxels.copy()
+    voxels[:, :, 2] = voxels.min()  # the array's last axis counts slices
+    found = segment_scan(Scan(voxels, stairs_scan.affine, source="gap"), model)
+    (flag,) = [flag for flag in found.naming.flags if flag.kind == "slices"]
+    assert flag.message.startswith("slice 3 is without a picture")
+    assert flag.message in found.triage.reasons
+    assert "slices" in [flag["kind"] for flag in found.record()["flags"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..labels import TABLE, UNKNOWN
@@ -63,6 +63,10 @@ class Naming:
     def unnamed(self) -> tuple[Named, ...]:
         """Structures above T9."""
         return tuple(e for e in self.elements if e.id == UNKNOWN)
+
+    def with_flags(self, more: tuple[Flag, ...]) -> Naming:
+        """Return the same names with more flags after their own."""
+        return replace(self, flags=(*self.flags, *more))
 
     def record(self) -> dict[str, Any]:
         """Return the keys ``levels``, ``shift_posterior`` and ``flags`` of the JSON beside a label map."""

@@ -18,6 +18,7 @@ from ..words import counted
 from .assembly import Assembly
 from .model import Model
 from .plausibility import measure
+from .slices import slice_flags
 from .triage import UNNAMED, Triage, judge, outline_dice
 from .watch import Watch
 
@@ -99,6 +100,8 @@ def segment_scan(scan: Scan, model: Model) -> Segmentation:
         del logits  # before the next ones are made
         clock.lap("to_native_grid")
     naming = assembly.name()
+    if naming is not None:
+        naming = naming.with_flags(slice_flags(ready.images, ready.grid.pixel_mm))
     clock.lap("naming")
     labels = assembly.labels()
     clock.lap("to_native_grid")
