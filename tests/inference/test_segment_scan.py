@@ -11,7 +11,7 @@ import cafrnet
 from cafrnet.anatomy import NamingOptions
 from cafrnet.errors import InputError, UsageError
 from cafrnet.inference import load_model, segment_scan
-from cafrnet.inference.segment import SLICES_AT_ONCE
+from cafrnet.inference.answers import SLICES_AT_ONCE
 from cafrnet.scan import Scan
 from handmade import stairs, write_grey_model
 

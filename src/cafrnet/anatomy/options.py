@@ -14,6 +14,8 @@ class NamingOptions:
     Attributes:
         kinds: decide what a pixel is over sums of names. Off, each pixel keeps the class of its own argmax,
             no other step is taken and nothing is said about levels.
+        blend: slices that lie near each other share their logits, before anything else is done
+            (:mod:`cafrnet.inference.answers`).
         split: cut a piece that is as high as two levels.
         join: pieces of one kind beside each other are one structure.
         fragments: drop structures smaller than :data:`cafrnet.anatomy.instances.MIN_VOLUME_MM3`.
@@ -22,6 +24,7 @@ class NamingOptions:
     """
 
     kinds: bool = True
+    blend: bool = True
     split: bool = True
     join: bool = True
     fragments: bool = True

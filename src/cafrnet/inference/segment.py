@@ -10,22 +10,17 @@ from typing import Any
 import numpy as np
 
 from ..anatomy.naming import Naming
-from ..errors import InputError
 from ..labels import TABLE
 from ..preprocessing import prepare
 from ..scan import Scan, write_labels
 from ..words import counted
+from .answers import answers
 from .assembly import Assembly
 from .model import Model
 from .plausibility import measure
 from .slices import slice_flags
 from .triage import UNNAMED, Triage, judge, outline_dice
 from .watch import Watch
-
-#: Slices that go through the network together: enough to fill two cores, few enough to bound memory.
-SLICES_AT_ONCE = 2
-#: Logit of a class that was not trained: never the largest, and still finite for interpolating.
-NOT_TRAINED = -1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,15 +83,11 @@ def segment_scan(scan: Scan, model: Model) -> Segmentation:
     assembly = Assembly(scan, ready.grid, model)
     watch = Watch(model.num_classes, model.calibration)
     clock.lap("preprocess")
-    first = 0
-    while first < len(ready.images):
-        images = ready.images[first : first + _at_once(model)]
-        logits = calibrated_logits(model, images[:, None])
+    for first, logits in answers(model, ready.images, scan.frame.spacing_mm[0]):
         clock.lap("model")
-        watch.add(images, logits)
+        watch.add(ready.images[first : first + len(logits)], logits)
         clock.lap("triage")
         assembly.add(first, logits)
-        first += len(images)
         del logits  # before the next ones are made
         clock.lap("to_native_grid")
     naming = assembly.name()
@@ -112,33 +103,6 @@ def segment_scan(scan: Scan, model: Model) -> Segmentation:
         triage = judge(naming, outlines, measures, model.calibration, model.postprocessing.off)
     clock.lap("triage")
     return Segmentation(labels, scan, clock.seconds, naming, triage)
-
-
-def _at_once(model: Model) -> int:
-    """Return how many slices go through the network next."""
-    return SLICES_AT_ONCE if model.memory is None else min(SLICES_AT_ONCE, model.memory.slices())
-
-
-def checked_logits(model: Model, images: np.ndarray) -> np.ndarray:
-    """Return the logits of a few slices, checked; classes that were not trained can't win."""
-    logits = model.engine(images)
-    expected = (len(images), model.num_classes, *images.shape[2:])
-    if logits.shape != expected:
-        raise InputError(f"{model.path}: logits of shape {logits.shape} came, {expected} was expected")
-    if not np.isfinite(logits).all():
-        raise InputError(f"{model.path}: the model gave NaN or infinite logits; export it again")
-    if model.not_trained_ids:
-        logits[:, list(model.not_trained_ids)] = NOT_TRAINED
-    return logits
-
-
-def calibrated_logits(model: Model, images: np.ndarray) -> np.ndarray:
-    """Return :func:`checked_logits` with the offsets of the model's calibration added, kind by kind."""
-    logits = checked_logits(model, images)
-    for kind, offset in model.calibration.offsets.items() if model.calibration else ():
-        ids = [i for i in TABLE.of_kind(kind) if i < model.num_classes]
-        logits[:, ids] += np.float32(offset)
-    return logits
 
 
 class _Clock:

@@ -68,7 +68,7 @@ def watched(folder: Path, path: Path, deadly=(), seconds=0.0):
     """
 
     def load():
-        import_module("cafrnet.inference.segment").SLICES_AT_ONCE = 8  # a scan is one call
+        import_module("cafrnet.inference.answers").SLICES_AT_ONCE = 8  # a scan is one call
         model = load_model(path, threads=1)
         engine = model.engine
 

@@ -1,6 +1,7 @@
 """Offsets of kinds: what was put in comes out, and it is used."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ class Scene:
 
     def __init__(self, truth, sets=None):
         self.labels, self.sets = truth, sets or ValueSets.identity()
+        self.frame = SimpleNamespace(spacing_mm=(4.0, 1.0, 1.0))
         self.scan = self
 
     def read(self):
@@ -43,7 +45,9 @@ def plain(monkeypatch):
     monkeypatch.setattr(offsets, "prepare_truth", lambda truth, scan, grid: truth)
 
     def set_answer(answer):
-        monkeypatch.setattr(offsets, "checked_logits", lambda model, images: answer(images[:, 0]))
+        monkeypatch.setattr(
+            offsets, "answers", lambda model, images, slice_mm, ask: iter([(0, answer(images))])
+        )
 
     return set_answer
 

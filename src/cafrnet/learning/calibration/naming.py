@@ -22,8 +22,8 @@ from ...anatomy.shapes import Shapes, fit_shapes
 from ...datasets import Case
 from ...errors import UsageError
 from ...inference import Model
+from ...inference.answers import answers
 from ...inference.assembly import grid_of
-from ...inference.segment import SLICES_AT_ONCE, calibrated_logits
 from ...labels import TABLE
 from ...preprocessing import ModelGrid, prepare, prepare_truth
 from ...scan import Scan
@@ -85,8 +85,7 @@ def column_of(scan: Scan, ids: np.ndarray, model: Model) -> TrueColumn:
     """
     ready = prepare(scan, model.preprocessing)
     parts = []
-    for first in range(0, len(ready.images), SLICES_AT_ONCE):
-        logits = calibrated_logits(model, ready.images[first : first + SLICES_AT_ONCE, None])
+    for first, logits in answers(model, ready.images, scan.frame.spacing_mm[0]):
         parts.append(voxels_of(logits, by_kind(logits), first))
     voxels = Voxels.together(parts)
     grid = grid_of(scan, ready.grid)

@@ -16,7 +16,7 @@ import numpy as np
 from ...anatomy.kinds import KINDS, by_kind
 from ...datasets import Case
 from ...inference import Model
-from ...inference.segment import SLICES_AT_ONCE, checked_logits
+from ...inference.answers import answers, checked_logits
 from ...labels import TABLE, UNKNOWN, ValueSets
 from ...phantom import Phantom
 from ...preprocessing import prepare, prepare_truth
@@ -81,9 +81,8 @@ def _curves(model: Model, scan: Scan, truth: np.ndarray, sets: ValueSets) -> lis
     may = _kinds_allowed(sets)[prepare_truth(truth, scan, ready.grid)]
     counts = np.zeros((len(KINDS), 2, len(GRID)))  # of truly positive and negative voxels: predicted with b
     total = np.zeros(len(KINDS))
-    for first in range(0, len(ready.images), SLICES_AT_ONCE):
-        own = slice(first, first + SLICES_AT_ONCE)
-        kinds = by_kind(checked_logits(model, ready.images[own, None]))
+    for first, logits in answers(model, ready.images, scan.frame.spacing_mm[0], checked_logits):
+        own, kinds = slice(first, first + len(logits)), by_kind(logits)
         for q in range(1, kinds.shape[1]):
             lead = kinds[:, q] - np.delete(kinds, q, axis=1).max(axis=1)
             positive = may[own, ..., q] & (may[own].sum(axis=-1) == 1)

@@ -13,8 +13,8 @@ from ...datasets import Case
 from ...evaluation.levels import confusion, levels
 from ...evaluation.sets import resolve
 from ...inference import Model, Segmentation, segment_scan
+from ...inference.answers import answers
 from ...inference.calibration import Calibration
-from ...inference.segment import SLICES_AT_ONCE, calibrated_logits
 from ...inference.triage import Triage, judge
 from ...labels import TABLE, UNKNOWN, ValueSets
 from ...phantom import Phantom
@@ -162,9 +162,8 @@ def draw_voxels(
         truth = prepare_truth(case.read_truth(scan), scan, ready.grid)
         sets = _allowed(case.sets, model.num_classes)
         principal = case.sets.principal(truth)
-        for first in range(0, len(ready.images), SLICES_AT_ONCE):
-            own = slice(first, first + SLICES_AT_ONCE)
-            some = calibrated_logits(model, ready.images[own, None])
+        for first, some in answers(model, ready.images, scan.frame.spacing_mm[0]):
+            own = slice(first, first + len(some))
             chosen = _draw(principal[own], some, rng, per_case * len(some) / len(ready.images))
             s, y, x = chosen
             logits.append(some[s, :, y, x].T)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...inference import Model
-from ...inference.segment import checked_logits
+from ...inference.answers import checked_logits
 from ...labels import TABLE
 from ..training.score import case_dice
 from .examples import Example
