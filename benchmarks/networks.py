@@ -30,8 +30,8 @@ from side_by_side import about, ratio, summary, table, take_turns
 
 from cafrnet.errors import CAFRNetError, UsageError, nearest
 from cafrnet.files import whole_file, write_json, write_text
-from cafrnet.inference.engines import Engine, open_engine
 from cafrnet.inference.answers import SLICES_AT_ONCE
+from cafrnet.inference.engines import Engine, open_engine
 from cafrnet.learning.training.allocator import keep_freed_memory
 
 #: What ships, and the networks of Table 3 that it has to beat.

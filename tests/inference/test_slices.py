@@ -41,13 +41,16 @@ def test_a_patient_who_moved_between_two_halves():
     images = patient()
     images[1::2] = np.roll(images[1::2], 16, axis=1)
     (said,) = messages(images)
-    assert " 20 mm " in said and "8 of 8 neighbours" in said
+    assert " 20 mm " in said
+    assert "8 of 8 neighbours" in said
 
 
 @pytest.mark.parametrize(("rows", "way"), [(16, "higher"), (-24, "lower")])
 def test_the_way_of_a_displacement(rows, way):
     images = patient()
-    images[4:] = np.roll(images[4:], rows, axis=1)  # anatomy moved down the picture: what it shows lies higher
+    images[4:] = np.roll(
+        images[4:], rows, axis=1
+    )  # anatomy moved down the picture: what it shows lies higher
     (said,) = messages(images)
     assert said.startswith(f"slice 5 shows the patient {abs(rows) * 1.25:.0f} mm {way} than slice 4 ")
     assert "1 of 8 neighbours" in said

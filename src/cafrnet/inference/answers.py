@@ -18,13 +18,16 @@ from .model import Model
 SLICES_AT_ONCE = 2
 #: Logit of a class that was not trained: never the largest, and still finite for interpolating.
 NOT_TRAINED = -1e4
-#: Standard deviation over which neighbouring slices share their logits, mm, and the least share worth the time.
-#: Chosen on fold 0 (docs/triage.md): 2 mm already costs scans whose slices lie 4.4 mm apart a part of their outlines.
+#: Standard deviation over which neighbouring slices share their logits, mm, and the least share worth the
+#: time. Chosen on fold 0 (docs/levels.md); 2 mm would cost scans with slices 4.4 mm apart some outlines.
 BLEND_MM, LEAST_SHARE = 1.3, 0.02
 
 
 def answers(
-    model: Model, images: np.ndarray, slice_mm: float, ask: Callable[[Model, np.ndarray], np.ndarray] | None = None
+    model: Model,
+    images: np.ndarray,
+    slice_mm: float,
+    ask: Callable[[Model, np.ndarray], np.ndarray] | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Run a scan's slices through a model.
 

@@ -18,8 +18,8 @@ from ..words import ranges
 
 #: Percentile of a slice that stands for its bright parts.
 BRIGHT = 95
-#: So many times as bright as the median slice is too bright. In the 31 scans of spider-space the ratio is 0.88
-#: to 1.05; in phantoms over the full width, with lateral slices of little but fat, 0.76 to 1.90.
+#: So many times as bright as the median slice is too bright. In the 31 scans of spider-space the ratio is
+#: 0.88 to 1.05; in phantoms over the full width, with lateral slices of little but fat, 0.76 to 1.90.
 OUTSHINES = 4.0
 #: With less than this share of it a slice between two others holds no picture.
 NO_SIGNAL = 0.1
@@ -73,7 +73,7 @@ def _displacement(images: np.ndarray, pixel_mm: float) -> Iterator[Flag]:
 
 
 def _correlation(images: np.ndarray, reach: int) -> np.ndarray:
-    """Return the correlation of neighbours' edges, [s - 1, 2 reach + 1]: the next one moved by -reach to reach."""
+    """Return the correlation of neighbours' edges, [s - 1, 2 reach + 1], by rows from -reach to reach."""
     width = images.shape[2] // COLUMNS * COLUMNS
     narrow = images[:, :, :width].reshape(*images.shape[:2], -1, COLUMNS).mean(axis=3)
     edges = np.diff(narrow, axis=1)
