@@ -11,8 +11,8 @@ ranges are fitted anew to the training cases of each run. Then its held-out case
 cropped.
 
 Writes ``trials.csv`` and ``summary.json``; prints the summary. ``--store`` puts what a run was judged with
-into its ``model.onnx``, so that ``segment`` and other benchmarks use it, too. ``--figure`` draws levels against
-the visible share of each scan's bodies and discs.
+into its ``model.onnx``, so that ``segment`` and other benchmarks use it, too. ``--figure`` draws levels
+against the visible share of each scan's bodies and discs.
 """
 
 from __future__ import annotations
