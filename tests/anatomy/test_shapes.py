@@ -89,6 +89,13 @@ def test_wrong_tables(shapes):
         fit_shapes([])
 
 
+def test_copies_of_one_scan_have_no_shapes():
+    rng = np.random.default_rng(0)
+    one = [(structure(p, rng), p) for p in range(14)]
+    with pytest.raises(UsageError, match="height and depth of each body level does not vary .* copies of one"):
+        fit_shapes(one * 5)
+
+
 def test_structures_of_a_truth_have_their_places():
     truth = draw(*sure(run_of("L5/S", "T12"))).argmax(axis=1).astype(np.uint8)
     found = structures_of(truth, GRID)

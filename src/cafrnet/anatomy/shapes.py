@@ -104,7 +104,7 @@ def fit_shapes(structures: Sequence[tuple[Instance, int]]) -> Shapes:
         Means and spreads. A level's spread is drawn half-way to that of all levels: there are few cases.
 
     Raises:
-        UsageError: not one level of bodies, or of discs, has enough structures.
+        UsageError: not one level of bodies, or of discs, has enough structures, or they are all the same.
     """
     means, spreads = {}, {}
     for kind in MEASURES:
@@ -119,6 +119,12 @@ def fit_shapes(structures: Sequence[tuple[Instance, int]]) -> Shapes:
                 "their shapes can't be fitted"
             )
         usual = np.mean([rows[n].var(axis=0, ddof=1) for n in enough], axis=0)
+        rounding = 1e-12 * np.mean([(rows[n] ** 2).mean(axis=0) for n in enough], axis=0)
+        if alike := [name for name, same in zip(MEASURES[kind], usual <= rounding, strict=True) if same]:
+            raise UsageError(
+                f"the {' and '.join(alike)} of each {kind} level does not vary at all between the training "
+                "cases: are they copies of one scan? Their shapes can't be fitted"
+            )
         mean, sd = [], []
         for n in range(len(rows)):
             near = min(enough, key=lambda m: abs(m - n))
