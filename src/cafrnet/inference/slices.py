@@ -10,6 +10,7 @@ Axes: s = slice, from the patient's left to the right, y = model row (caudal), x
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def slice_flags(images: np.ndarray, pixel_mm: float) -> tuple[Flag, ...]:
 
 
 def _brightness(images: np.ndarray) -> Iterator[Flag]:
-    bright = np.percentile(images, BRIGHT, axis=(1, 2))
+    bright = np.array([np.percentile(image, BRIGHT) for image in images])
     if not bright.any():
         return
     usual = float(np.median(bright[bright > 0]))
@@ -74,15 +75,18 @@ def _displacement(images: np.ndarray, pixel_mm: float) -> Iterator[Flag]:
 
 def _correlation(images: np.ndarray, reach: int) -> np.ndarray:
     """Return the correlation of neighbours' edges, [s - 1, 2 reach + 1], by rows from -reach to reach."""
-    width = images.shape[2] // COLUMNS * COLUMNS
-    narrow = images[:, :, :width].reshape(*images.shape[:2], -1, COLUMNS).mean(axis=3)
-    edges = np.diff(narrow, axis=1)
-    size = 2 * edges.shape[1]
-    waves = np.fft.rfft(edges, size, axis=1)
-    fits = np.fft.irfft((waves[:-1].conj() * waves[1:]).sum(axis=2), size, axis=1)
-    power = np.sqrt((edges**2).sum(axis=(1, 2)))
-    at = np.arange(-reach, reach + 1)
-    return fits[:, at] / np.maximum(power[:-1] * power[1:], 1e-9)[:, None]
+    at, fits = np.arange(-reach, reach + 1), []
+    for (one, strength), (other, other_strength) in pairwise(map(_waves, images)):
+        fit = np.fft.irfft((one.conj() * other).sum(axis=1))
+        fits.append(fit[at] / max(strength * other_strength, 1e-9))
+    return np.array(fits)
+
+
+def _waves(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the spectrum of a slice's edges along its rows, padded to twice their number, and their norm."""
+    width = image.shape[1] // COLUMNS * COLUMNS
+    edges = np.diff(image[:, :width].reshape(len(image), -1, COLUMNS).mean(axis=2), axis=0)
+    return np.fft.rfft(edges, 2 * len(edges), axis=0), float(np.linalg.norm(edges))
 
 
 def _flag(what: str) -> Flag:
