@@ -70,7 +70,7 @@ def main() -> None:
     if not images.exists():
         images.symlink_to((args.data / "train" / "MR").resolve())
     about = yaml.safe_load((args.data / "dataset.yaml").read_text(encoding="utf-8"))
-    about["values"] = {**about["values"], 0: [0, SACRUM], SACRUM: [SACRUM], NOT_IT: [0]}
+    about["values"] = {**(about.get("values") or {}), 0: [0, SACRUM], SACRUM: [SACRUM], NOT_IT: [0]}
     about["name"] += "-drawn-sacrum"
     write_text(args.output / "dataset.yaml", yaml.safe_dump(about, sort_keys=False))
 

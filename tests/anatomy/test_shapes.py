@@ -92,7 +92,9 @@ def test_wrong_tables(shapes):
 def test_copies_of_one_scan_have_no_shapes():
     rng = np.random.default_rng(0)
     one = [(structure(p, rng), p) for p in range(14)]
-    with pytest.raises(UsageError, match="height and depth of each body level does not vary .* copies of one"):
+    with pytest.raises(
+        UsageError, match=r"height and depth of each body level does not vary .* copies of one"
+    ):
         fit_shapes(one * 5)
 
 
