@@ -1,10 +1,10 @@
 """What each step of post-processing brings, on its own, on validation cases.
 
     python benchmarks/postprocessing.py DATA SPLIT --model RUN [--fold K] [--part val] [--crops 4] \
-        [--seed 0] -o DIR
+        [--seed 0] [--blend-mm 1 2] -o DIR
 
 Every case as it is, and cropped at random from below and above, is segmented with all steps, with each one
-left out, and with none. Writes ``steps.csv``: mean Dice in 3D on the native grid over the bodies and discs
+left out, and with none; with ``--blend-mm`` also with slices that share their logits over other distances. Writes ``steps.csv``: mean Dice in 3D on the native grid over the bodies and discs
 of the truth, share of them with the right name, scans with all names right, and seconds that naming takes.
 """
 
@@ -24,7 +24,7 @@ from cafrnet.anatomy.prices import NamingModel
 from cafrnet.datasets import Split, open_dataset
 from cafrnet.evaluation.levels import confusion, levels
 from cafrnet.evaluation.sets import resolve
-from cafrnet.inference import load_model, segment_scan
+from cafrnet.inference import answers, load_model, segment_scan
 from cafrnet.labels import TABLE
 from cafrnet.learning.calibration.variants import crop, take_rows
 
@@ -77,7 +77,11 @@ def main() -> None:
     parser.add_argument("--crops", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", dest="out", type=Path, required=True)
+    parser.add_argument("--blend-mm", type=float, nargs="+", default=[], help="SDs to try for the step blend")
     arguments = parser.parse_args()
+    usual = answers.BLEND_MM
+    variants = {name: (options, usual) for name, options in VARIANTS.items()}
+    variants |= {f"blend over {mm:g} mm": (NamingOptions(), mm) for mm in arguments.blend_mm}
     dataset = open_dataset(arguments.data)
     model = load_model(arguments.model, threads=1)
     if arguments.naming:
@@ -94,8 +98,8 @@ def main() -> None:
                 parts.append((True, cut[0], take_rows(truth, scan, cut[1])))
         for cropped, part, true in parts:
             engine = Recorded(model.engine)
-            for name, options in VARIANTS.items():
-                engine.turn = 0
+            for name, (options, blend_mm) in variants.items():
+                engine.turn, answers.BLEND_MM = 0, blend_mm
                 found = segment_scan(part, replace(model, engine=engine, postprocessing=options))
                 rows[cropped, name].append(scores(true, found, case.sets))
         print(case.id, flush=True)

@@ -13,7 +13,7 @@ MM = (1.0, 1.0, 4.0)
 
 
 def scene():
-    """Five slices; a square of 20 x 20 drawn in slices 1 to 4, a body (5) over one side of it in the truth."""
+    """Five slices; a square of 20 x 20 drawn in slices 1 to 4, a body (5) over one side of it."""
     truth, drawn = np.zeros((60, 60, 5), np.uint8), np.zeros((60, 60, 5), np.uint8)
     drawn[20:40, 20:40, 1:] = 1
     truth[20:40, 38:45] = 5
