@@ -4,8 +4,9 @@
         [--seed 0] [--blend-mm 1 2] -o DIR
 
 Every case as it is, and cropped at random from below and above, is segmented with all steps, with each one
-left out, and with none; with ``--blend-mm`` also with slices that share their logits over other distances. Writes ``steps.csv``: mean Dice in 3D on the native grid over the bodies and discs
-of the truth, share of them with the right name, scans with all names right, and seconds that naming takes.
+left out, and with none; with ``--blend-mm`` also with slices that share their logits over other distances.
+Writes ``steps.csv``: mean Dice in 3D on the native grid over the bodies and discs of the truth, share of them
+with the right name, scans with all names right, and seconds that naming takes.
 """
 
 from __future__ import annotations
