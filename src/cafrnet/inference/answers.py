@@ -19,7 +19,7 @@ SLICES_AT_ONCE = 2
 #: Logit of a class that was not trained: never the largest, and still finite for interpolating.
 NOT_TRAINED = -1e4
 #: Standard deviation over which neighbouring slices share their logits, mm, and the least share worth the
-#: time. Chosen on fold 0 (docs/levels.md); 2 mm would cost scans with slices 4.4 mm apart some outlines.
+#: time. Chosen on fold 0 (docs/levels.md): more brings little there, and costs names where slices are thick.
 BLEND_MM, LEAST_SHARE = 1.3, 0.02
 
 
