@@ -68,23 +68,29 @@ def table(rows: list[list]) -> str:
     return text.getvalue()
 
 
-def draw(trials: list[Trial], path: Path) -> None:
-    """Draw how many scans have right levels, and how many pass, against the visible share of the column."""
+def draw(rows: list[list], path: Path) -> None:
+    """Draw how many scans have right levels, and pass, against the visible share of their column.
+
+    Args:
+        rows: lines of ``trials.csv``.
+        path: of the PNG.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    whole = {t.case: t.visible for t in trials if t.variant == KINDS[0]}
-    share = np.array([t.visible / whole[t.case] for t in trials])
+    trials = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    whole = {t["case"]: int(t["visible"]) for t in trials if t["variant"] == KINDS[0]}
+    share = np.array([int(t["visible"]) / whole[t["case"]] for t in trials])
     bins = np.clip(np.digitize(share, SHARES[1:], right=True), 0, len(SHARES) - 2)
     figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
     middles = [(a + b) / 2 for a, b in itertools.pairwise(SHARES)]
     counts = [int((bins == k).sum()) for k in range(len(middles))]
     for what, colour, picked in (
-        ("all levels right", "C0", [not t.wrong for t in trials]),
-        ("pass", "C2", [t.triage.verdict == "pass" for t in trials]),
-        ("pass with a wrong level", "C3", [t.triage.verdict == "pass" and bool(t.wrong) for t in trials]),
+        ("all levels right", "C0", [not t["wrong"] for t in trials]),
+        ("pass", "C2", [t["triage"] == "pass" for t in trials]),
+        ("pass with a wrong level", "C3", [t["triage"] == "pass" and bool(t["wrong"]) for t in trials]),
     ):
         values = np.array(picked, float)
         means = [100 * values[bins == k].mean() if n else np.nan for k, n in enumerate(counts)]
@@ -96,7 +102,7 @@ def draw(trials: list[Trial], path: Path) -> None:
         ylabel="scans, %",
         ylim=(-3, 108),
     )
-    axes.legend(loc="center left")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
     with whole_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     plt.close(figure)
@@ -132,7 +138,7 @@ def main() -> None:
     write_text(args.output / "trials.csv", table(rows))
     write_json(args.output / "summary.json", summary)
     if args.figure:
-        draw(everything, args.figure)
+        draw(rows, args.figure)
     for name, found in summary.items():
         print(name, found)
 
