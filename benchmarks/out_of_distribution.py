@@ -514,6 +514,8 @@ def table(lines: list[dict]) -> str:
     parts = []
     for source, conditions in CONDITIONS.items():
         own = [line for line in lines if line["source"] == source]
+        if not own:
+            continue
         parts.append(
             f"{source}\n\n| condition | strength | scans | DSC, named | bodies | discs | levels right % "
             "| pass / review / fail % | wrong of passed |\n|---|---|---|---|---|---|---|---|---|"
