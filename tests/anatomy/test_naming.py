@@ -471,7 +471,7 @@ def test_wrong_options_and_prices():
     with pytest.raises(UsageError, match="did you mean 'split'"):
         NamingOptions.without("splits")
     assert NamingOptions.without("split", "join").off == ("split", "join")
-    assert NamingOptions.without("all") == NamingOptions(*(False,) * 6)
+    assert NamingOptions.without("all") == NamingOptions(*(False,) * len(fields(NamingOptions)))
     with pytest.raises(UsageError, match="evidence -1 came"):
         Prices(evidence=-1)
     with pytest.raises(UsageError, match="offsets must lie"):
