@@ -2,6 +2,8 @@
 
 from itertools import pairwise
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
