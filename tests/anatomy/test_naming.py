@@ -1,8 +1,7 @@
 """Columns whose names, and whose doubts, were worked out by hand."""
 
-from itertools import pairwise
-
 from dataclasses import fields
+from itertools import pairwise
 
 import numpy as np
 import pytest
