@@ -25,7 +25,7 @@ OUTSHINES = 4.0
 #: With less than this share of it a slice between two others holds no picture.
 NO_SIGNAL = 0.1
 #: A neighbour fits better elsewhere: by so many mm along the patient, and by so much of the correlation. In
-#: spider-space at most 1.2 mm away and 0.04, in 114 phantoms of three contrasts, slices 1 to 8 mm apart, 0.06.
+#: spider-space at most 1.2 mm and 0.04, in 114 phantoms of three contrasts, slices 1 to 8 mm apart, 0.06.
 MOVED_MM, MOVED_GAIN = 4.0, 0.1
 #: How far it is looked for, in mm either way, and how many columns count as one there.
 REACH_MM, COLUMNS = 75.0, 4
