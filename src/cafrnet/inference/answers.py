@@ -23,11 +23,33 @@ NOT_TRAINED = -1e4
 BLEND_MM, LEAST_SHARE = 1.3, 0.02
 
 
+def checked_logits(model: Model, images: np.ndarray) -> np.ndarray:
+    """Return the logits of a few slices [n, 1, y, x], checked; classes that were not trained can't win."""
+    logits = model.engine(images)
+    expected = (len(images), model.num_classes, *images.shape[2:])
+    if logits.shape != expected:
+        raise InputError(f"{model.path}: logits of shape {logits.shape} came, {expected} was expected")
+    if not np.isfinite(logits).all():
+        raise InputError(f"{model.path}: the model gave NaN or infinite logits; export it again")
+    if model.not_trained_ids:
+        logits[:, list(model.not_trained_ids)] = NOT_TRAINED
+    return logits
+
+
+def calibrated_logits(model: Model, images: np.ndarray) -> np.ndarray:
+    """Return :func:`checked_logits` with the offsets of the model's calibration added, kind by kind."""
+    logits = checked_logits(model, images)
+    for kind, offset in model.calibration.offsets.items() if model.calibration else ():
+        ids = [i for i in TABLE.of_kind(kind) if i < model.num_classes]
+        logits[:, ids] += np.float32(offset)
+    return logits
+
+
 def answers(
     model: Model,
     images: np.ndarray,
     slice_mm: float,
-    ask: Callable[[Model, np.ndarray], np.ndarray] | None = None,
+    ask: Callable[[Model, np.ndarray], np.ndarray] = calibrated_logits,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Run a scan's slices through a model.
 
@@ -46,7 +68,7 @@ def answers(
     Raises:
         InputError: the network gave something else than finite logits.
     """
-    plain = _asked(model, images, ask or calibrated_logits)
+    plain = _asked(model, images, ask)
     options = model.postprocessing
     share = neighbours_share(slice_mm) if options.kinds and options.blend and len(images) > 1 else 0.0
     return _blended(plain, share) if share else plain
@@ -79,25 +101,3 @@ def _blended(parts: Iterator[tuple[int, np.ndarray]], share: float) -> Iterator[
             yield number, ((1 - 2 * share) * here + share * sides)[None]
             number += 1
         before, here = here, after
-
-
-def checked_logits(model: Model, images: np.ndarray) -> np.ndarray:
-    """Return the logits of a few slices [n, 1, y, x], checked; classes that were not trained can't win."""
-    logits = model.engine(images)
-    expected = (len(images), model.num_classes, *images.shape[2:])
-    if logits.shape != expected:
-        raise InputError(f"{model.path}: logits of shape {logits.shape} came, {expected} was expected")
-    if not np.isfinite(logits).all():
-        raise InputError(f"{model.path}: the model gave NaN or infinite logits; export it again")
-    if model.not_trained_ids:
-        logits[:, list(model.not_trained_ids)] = NOT_TRAINED
-    return logits
-
-
-def calibrated_logits(model: Model, images: np.ndarray) -> np.ndarray:
-    """Return :func:`checked_logits` with the offsets of the model's calibration added, kind by kind."""
-    logits = checked_logits(model, images)
-    for kind, offset in model.calibration.offsets.items() if model.calibration else ():
-        ids = [i for i in TABLE.of_kind(kind) if i < model.num_classes]
-        logits[:, ids] += np.float32(offset)
-    return logits

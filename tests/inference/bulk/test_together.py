@@ -87,7 +87,7 @@ def test_slices_of_several_scans_go_through_the_network_together(tmp_path, model
 
     class Slow(Noting):
         def __call__(self, images):  # long enough for others to wait behind it, on a busy machine too
-            time.sleep(0.05 if self.batches else 1.0)
+            time.sleep(0.25 if self.batches else 1.0)
             return super().__call__(images)
 
     engine = Slow(model.engine)
