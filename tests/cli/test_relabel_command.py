@@ -421,10 +421,22 @@ def test_the_record_says_which_scheme_the_values_are_of(run, grey_model, tmp_pat
     capsys.readouterr()
     code, _, said = run(seg, "--shift", "1", "--labels", "spider")
     assert code == 1
-    assert "its record says that its values are those of totalspineseg" in said[0]
+    assert "its record or header says that its values are those of totalspineseg" in said[0]
     assert run(seg, "--shift", "1")[0] == 0
     before, after = ids(seg), ids(tmp_path / "out/a_seg.nii.gz")
     assert (after[before == 44] == 43).all()  # L4 -> L3 in that scheme
+    assert (before == 44).any()
+
+
+def test_without_the_record_the_map_itself_says_it(run, grey_model, tmp_path):
+    scan = write_stairs(tmp_path / "scans/a.nii.gz")
+    words = ["segment", str(scan), "-o", str(tmp_path / "first"), "--model", str(grey_model)]
+    assert main([*words, "--labels", "totalspineseg", "-q"]) == 0
+    (tmp_path / "first/a.json").unlink()
+    for source, folder in (("first", "second"), ("second", "third")):  # a renamed map says it too
+        assert run(tmp_path / source / "a_seg.nii.gz", "--shift", "1", out=tmp_path / folder)[0] == 0
+    before, after = ids(tmp_path / "first/a_seg.nii.gz"), ids(tmp_path / "third/a_seg.nii.gz")
+    assert (after[before == 44] == 42).all()  # L4 -> L2 in that scheme
     assert (before == 44).any()
 
 

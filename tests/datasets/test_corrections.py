@@ -15,7 +15,7 @@ from cafrnet.datasets.corrections import add, add_corrections
 from cafrnet.datasets.corrections.lattice import on_scan
 from cafrnet.errors import InputError, UsageError
 from cafrnet.labels import SCHEMES, TABLE
-from cafrnet.scan import Scan
+from cafrnet.scan import Scan, read_scan, write_labels
 from handmade import moved, save_segments, stairs
 
 
@@ -312,3 +312,19 @@ def test_the_command(one, capsys):
     assert main(words) == 1
     assert "no scan of the name 'gone'" in capsys.readouterr().err
     assert main([*words, "--unmarked", "S"]) == 2
+
+
+def test_a_map_written_with_other_values_is_never_read_as_cafrnet_s(tmp_path, capsys):
+    path = write_pair(tmp_path, "anna")
+    truth = stairs()[1]
+    written, _ = SCHEMES["verse"].encode(truth)
+    write_labels(written, read_scan(tmp_path / "scans/anna.nii.gz"), path, scheme="verse")
+    words = [str(tmp_path / "scans"), str(tmp_path / "corrected"), "-o", str(tmp_path / "data"), "-q"]
+    assert main(["data", "add-corrections", *words]) != 0
+    said = capsys.readouterr().err
+    assert "its values are those of verse, not of cafrnet; use --labels verse" in said
+    assert not (tmp_path / "data/train").exists()
+    assert main(["data", "add-corrections", *words, "--labels", "verse", "--force"]) == 0  # bodies only
+    case = open_dataset(tmp_path / "data").cases[0]
+    bodies = np.isin(truth, TABLE.of_kind("body"))
+    assert np.array_equal(case.read_truth(case.read())[bodies], written[bodies])

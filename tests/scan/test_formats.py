@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cafrnet.errors import InputError, UsageError
-from cafrnet.scan import is_scan, read_labels, read_scan, write_labels
+from cafrnet.labels import get_scheme
+from cafrnet.scan import is_scan, read_labels, read_scan, write_labels, written_scheme
 from cafrnet.scan.dicom_writer import write_enhanced
 from handmade import write_stairs
 
@@ -71,3 +73,19 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     for read in (read_scan, read_labels):
         with pytest.raises(InputError, match=r"a\.nii\.gz may not be read; change its permissions"):
             read(path)
+
+
+@pytest.mark.parametrize("name", ["a_seg.nii.gz", "a_seg.nii", "a_seg.png"])
+def test_a_label_map_names_its_scheme_and_is_read_as_no_other(tmp_path, name):
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(tmp_path / "a.png")
+    scan = read_scan(tmp_path / "a.png", pixel_mm=1.0)
+    write_labels(scan.voxels, scan, tmp_path / name, scheme="spider")
+    assert written_scheme(tmp_path / name) == "spider"
+    assert np.array_equal(read_labels(tmp_path / name, get_scheme("spider"))[0], scan.voxels)
+    assert np.array_equal(read_labels(tmp_path / name)[0], scan.voxels)  # as they stand
+    with pytest.raises(InputError, match="those of spider, not of cafrnet; use --labels spider"):
+        read_labels(tmp_path / name, get_scheme("cafrnet"))
+    write_labels(scan.voxels, scan, tmp_path / name)
+    assert written_scheme(tmp_path / name) is None
+    (tmp_path / name).write_bytes(b"cut")
+    assert written_scheme(tmp_path / name) is None

@@ -19,7 +19,7 @@ from ..errors import CAFRNetError, InputError, UsageError
 from ..files import whole_file, write_json
 from ..labels import TABLE, UNKNOWN, Scheme, get_scheme
 from ..report.preview import write_preview
-from ..scan import Scan, aligned, is_segmentation, read_labels, read_scan, write_labels
+from ..scan import Scan, aligned, is_segmentation, read_labels, read_scan, write_labels, written_scheme
 from ..scan.formats import is_dicom
 from ..scan.nifti import whole_numbers
 from ..scan.png import PIXEL_KEY
@@ -155,7 +155,7 @@ def _relabel_one(
             "before": {key: record[key] for key in LEVEL_KEYS if k and key in record},
         }
         record = _updated(record, job, ids, entry, preview=scan is not None)
-    _write(job, values, geometry, drawn, scan, record, overwrite)
+    _write(job, values, scheme, geometry, drawn, scan, record, overwrite)
     return Relabelled(job, shift=k, lost=names, notes=tuple(notes))
 
 
@@ -227,11 +227,13 @@ def _scheme(source: Path, labels: str | None, record: dict[str, Any] | None) -> 
     """Return the scheme of a label map's values.
 
     Raises:
-        InputError: the record beside it names another one than was asked for.
+        InputError: the record beside it, or the file itself, names another one than was asked for.
     """
-    written = (record or {}).get("options", {}).get("labels")
+    written = (record or {}).get("options", {}).get("labels") or written_scheme(source)
     if labels and written and labels != written:
-        raise InputError(f"{source}: its record says that its values are those of {written}, not of {labels}")
+        raise InputError(
+            f"{source}: its record or header says that its values are those of {written}, not of {labels}"
+        )
     return get_scheme(labels or written or "cafrnet")
 
 
@@ -272,6 +274,7 @@ def _updated(
 def _write(
     job: Job,
     values: np.ndarray,
+    scheme: Scheme,
     geometry: Scan,
     drawn: np.ndarray,
     scan: Scan | None,
@@ -303,7 +306,7 @@ def _write(
         with ExitStack() as together:  # left backwards: the record gets its name last
             for path in reversed(wanted):
                 temporary[path] = together.enter_context(whole_file(path))
-            write_labels(values, geometry, temporary[job.labels])
+            write_labels(values, geometry, temporary[job.labels], scheme=scheme.name)
             if scan is not None:
                 write_preview(scan, drawn, temporary[job.preview])
             if record is not None:

@@ -128,7 +128,7 @@ def write_case(case: Opened, result: Segmentation, request: Request) -> None:
     try:
         with _naming(job.record):
             job.record.unlink(missing_ok=True)
-        write_labels(written, case.scan, job.labels)
+        write_labels(written, case.scan, job.labels, scheme=request.labels)
         done.append(job.labels)
         write_preview(case.scan, result.labels, job.preview)
         done.append(job.preview)

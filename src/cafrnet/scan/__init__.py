@@ -10,6 +10,7 @@ from .formats import (
     read_labels,
     read_scan,
     write_labels,
+    written_scheme,
 )
 from .orientation import SagittalFrame, orthonormal, sagittal_frame
 from .scan import Scan
@@ -28,4 +29,5 @@ __all__ = [
     "read_scan",
     "sagittal_frame",
     "write_labels",
+    "written_scheme",
 ]

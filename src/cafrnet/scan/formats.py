@@ -146,8 +146,9 @@ def read_labels(path: str | os.PathLike[str], scheme: Scheme | None = None) -> t
             its values come as they stand in the file, and they are Slicer's own.
 
     Raises:
-        InputError: missing, damaged, of an unknown kind, not whole numbers, not three-dimensional, or a
-            ``.seg.nrrd`` with segments that can't be placed.
+        InputError: missing, damaged, of an unknown kind, not whole numbers, not three-dimensional, a
+            ``.seg.nrrd`` with segments that can't be placed, or a label map of cafrnet's that was written in
+            another scheme.
         MissingExtraError: the format needs an extra that is not installed.
     """
     path = Path(path)
@@ -159,7 +160,25 @@ def read_labels(path: str | os.PathLike[str], scheme: Scheme | None = None) -> t
     if not kind.labels:
         raise InputError(f"{path}: label maps can't be read from DICOM; export it as NIfTI")
     labels: tuple[np.ndarray, np.ndarray] = kind.code.read_labels(path)
+    said = written_scheme(path)
+    if scheme is not None and said not in (None, scheme.name):
+        raise InputError(
+            f"{path}: it says that its values are those of {said}, not of {scheme.name}; use --labels {said} "
+            "or save it without the note in its header if they were changed"
+        )
     return labels
+
+
+def written_scheme(path: str | os.PathLike[str]) -> str | None:
+    """Return the scheme that a label map of cafrnet's names as that of its values.
+
+    Returns:
+        None for any other file, and for values of cafrnet's own table, which needs no name.
+    """
+    path = Path(path)
+    kind = _by_name(path) if path.is_file() else None
+    scheme: str | None = kind.code.scheme_of(path) if kind is not None and kind.written else None
+    return scheme
 
 
 def is_placed(path: str | os.PathLike[str]) -> bool:
@@ -174,13 +193,16 @@ def output_suffix(scan: Scan) -> str:
     return ".png" if "png" in scan.header else ".nii.gz"
 
 
-def write_labels(labels: np.ndarray, scan: Scan, path: str | os.PathLike[str]) -> None:
+def write_labels(
+    labels: np.ndarray, scan: Scan, path: str | os.PathLike[str], *, scheme: str = "cafrnet"
+) -> None:
     """Write a label map with the geometry of its scan; the file is whole or absent.
 
     Args:
         labels: same shape as ``scan.voxels``, values 0 to 255.
         scan: the scan that the labels belong to.
         path: ends in ``.nii.gz`` or ``.nii`` for any scan, or in ``.png`` for one that came from a PNG.
+        scheme: name of what the values are from. The file keeps it, and is never read as another.
 
     Raises:
         InputError: another shape, values beyond 255, or the system refused to write.
@@ -190,4 +212,4 @@ def write_labels(labels: np.ndarray, scan: Scan, path: str | os.PathLike[str]) -
     kind = _by_name(path)
     if kind is None or not kind.written:
         raise UsageError(f"{path}: label maps are written as .nii.gz, .nii or (for a PNG) .png")
-    kind.code.write_labels(labels, scan, path)
+    kind.code.write_labels(labels, scan, path, scheme)

@@ -25,6 +25,8 @@ UNITS = {1: ("metres", 1000.0), 3: ("microns", 0.001)}
 SAME_SPACING = 0.01
 #: Description in the header of every label map of ours, by which they are told from scans.
 MARK = b"cafrnet label map"
+#: What follows it where the values are not those of cafrnet's own table, before the scheme's name.
+VALUES = b", values of "
 
 
 def _load(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
@@ -191,6 +193,17 @@ def read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return whole_numbers(array, str(path)), _affine_mm(image, path)
 
 
+def scheme_of(path: Path) -> str | None:
+    """Return the scheme that a label map of ours names; None if it names none, or can't be read."""
+    try:
+        header: Any = nib.load(path).header
+        said = bytes(header["descrip"].item())
+    except (OSError, ValueError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
+        return None  # reading it will say why
+    before, names, scheme = said.partition(VALUES)
+    return scheme.decode("ascii", "replace") if before == MARK and names else None
+
+
 def whole_numbers(array: np.ndarray, source: str) -> np.ndarray:
     """Return a label map as integers.
 
@@ -208,8 +221,8 @@ def whole_numbers(array: np.ndarray, source: str) -> np.ndarray:
     return whole
 
 
-def geometry_header(scan: Scan) -> nib.Nifti1Header:
-    """Return a header that places a uint8 label map exactly where the scan lies.
+def geometry_header(scan: Scan, scheme: str) -> nib.Nifti1Header:
+    """Return a header that places a uint8 label map exactly where the scan lies, and names its scheme.
 
     A scan that came from NIfTI keeps its own q-form, s-form and codes; any other gets its affine as s-form
     and q-form in scanner coordinates.
@@ -224,18 +237,19 @@ def geometry_header(scan: Scan) -> nib.Nifti1Header:
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
-    header["descrip"] = MARK
+    header["descrip"] = MARK if scheme == "cafrnet" else MARK + VALUES + scheme.encode()
     header.extensions.clear()
     return header
 
 
-def write_labels(labels: np.ndarray, scan: Scan, path: Path) -> None:
+def write_labels(labels: np.ndarray, scan: Scan, path: Path, scheme: str) -> None:
     """Write a label map in the scan's own shape, affine and codes, as uint8 with slope 1 and intercept 0.
 
     Args:
         labels: same three-dimensional shape as ``scan.voxels``, values 0 to 255.
         scan: the scan that the labels belong to.
         path: ends in ``.nii.gz`` or ``.nii``.
+        scheme: name of what the values are from; the header keeps it.
 
     Raises:
         InputError: another shape, values beyond 255, or the file could not be written.
@@ -245,7 +259,7 @@ def write_labels(labels: np.ndarray, scan: Scan, path: Path) -> None:
     if labels.min() < 0 or labels.max() > 255:
         raise InputError(f"labels from {labels.min()} to {labels.max()} came; a label map holds 0 to 255")
     on_disk = np.asarray(labels, np.uint8).reshape(scan.shape_on_disk)
-    header = geometry_header(scan)
+    header = geometry_header(scan, scheme)
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     with whole_file(path) as temporary:
         nib.save(kind(on_disk, None, header=header), temporary)

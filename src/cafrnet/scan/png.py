@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".png",)
 #: Text chunk in which our own label maps carry their pixel size.
 PIXEL_KEY = "cafrnet pixel_mm"
+#: The one in which they name the scheme of their values, where it is not cafrnet's own table.
+SCHEME_KEY = "cafrnet scheme"
 #: Modes whose values are grey values or ids as they stand: one bit, 8 bit and 16 bit.
 GREY = ("1", "L", "I;16", "I;16B", "I")
 
@@ -78,8 +80,18 @@ def read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
         return labels, affine(1.0)
 
 
-def write_labels(labels: np.ndarray, scan: Scan, path: Path) -> None:
-    """Write a label map as 8-bit grey, each pixel its id, so that any reader gives the ids back.
+def scheme_of(path: Path) -> str | None:
+    """Return the scheme that a label map of ours names; None if it names none, or can't be read."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            scheme = image.info.get(SCHEME_KEY)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None  # reading it will say why
+    return None if scheme is None else str(scheme)
+
+
+def write_labels(labels: np.ndarray, scan: Scan, path: Path, scheme: str) -> None:
+    """Write a label map as 8-bit grey, each pixel its value, so that any reader gives the values back.
 
     Raises:
         InputError: another shape, ids beyond 255, or the file could not be written.
@@ -93,6 +105,8 @@ def write_labels(labels: np.ndarray, scan: Scan, path: Path) -> None:
         raise InputError(f"labels from {labels.min()} to {labels.max()} came; a label map holds 0 to 255")
     info = PngImagePlugin.PngInfo()
     info.add_text(PIXEL_KEY, repr(float(scan.header["png"]["pixel_mm"])))
+    if scheme != "cafrnet":
+        info.add_text(SCHEME_KEY, scheme)
     with whole_file(path) as temporary:
         Image.fromarray(labels[..., 0].astype(np.uint8)).save(temporary, format="PNG", pnginfo=info)
 

@@ -169,7 +169,7 @@ def _write(bench: Path, number: int, job: _Job, scan: Scan, truth: np.ndarray) -
         raise InputError(f"{job.scan}: a PNG came; training takes volumes with their geometry")
     else:
         nib.save(nib.Nifti1Image(scan.voxels, scan.affine), image)
-    write_labels(truth, scan, mask)
+    write_labels(truth, scan, mask, scheme=job.scheme.name)
     (bench / "dataset.yaml").write_text(dataset_text(bench.name, job.scheme, job.sets), encoding="utf-8")
 
 
