@@ -6,8 +6,9 @@
 for naming that hold for any model (nothing is fitted to a row), and `evaluate` scores the label maps of the
 test cases: ids 2-19, case mean in 3D on the native grid. Rows without a kept model are left out, and said so.
 
-Prints and writes ``named_rows.csv``: network alone, with names, and what the reference has more, with
-intervals of a bootstrap over cases. What is done already is not done again.
+Prints and writes ``named_rows.csv``: network alone, with names, what the reference has more, with intervals
+of a bootstrap over cases, and the DSC of columns put right by whole levels, which is about outlines alone.
+What is done already is not done again.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from cafrnet.files import write_text
 
 COLUMNS = (
     "row", "dsc_alone", "dsc", "low", "high", "iou", "hd95_mm", "missed", "invented", "shifted",
-    "reference_minus_it", "low", "high",
+    "reference_minus_it", "low", "high", "dsc_after_shift",
 )  # fmt: skip
 
 
@@ -44,6 +45,7 @@ def row(name, alone, named, reference):
         percent(head["iou"]["mean"]), round(head["hd95_mm"]["mean"], 2), head["missed"], head["invented"],
         len(named["levels"]["shifted"]), percent(more.mean()),
         *(("", "") if named is reference else (percent(interval.low), percent(interval.high))),
+        percent(named["after_shift"]["headline"]["dsc"]["mean"]),
     ]  # fmt: skip
 
 

@@ -14,7 +14,9 @@ def summary(dsc, shifted=()):
         "invented": 2,
     }
     per_case = {case: {"dsc": value} for case, value in dsc.items()}
-    return {"headline": head, "per_case": per_case, "levels": {"shifted": dict.fromkeys(shifted, -1)}}
+    right = {"headline": {"dsc": {"mean": mean + 0.05}}}
+    levels = {"shifted": dict.fromkeys(shifted, -1)}
+    return {"headline": head, "per_case": per_case, "levels": levels, "after_shift": right}
 
 
 def test_a_row_is_compared_case_by_case():
@@ -24,5 +26,5 @@ def test_a_row_is_compared_case_by_case():
     found = named_rows.row("unet", alone, other, reference)
     assert found[:6] == ["unet", 50.0, 75.0, 65.0, 85.0, 50.0]
     assert found[6:10] == [2.5, 1, 2, 1]
-    assert found[10:] == [10.0, 10.0, 10.0]  # 0.1 in both cases, so in every resample
-    assert named_rows.row("own", alone, reference, reference)[10:] == [0.0, "", ""]
+    assert found[10:] == [10.0, 10.0, 10.0, 80.0]  # 0.1 in both cases, so in every resample
+    assert named_rows.row("own", alone, reference, reference)[10:] == [0.0, "", "", 90.0]
