@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from ..anatomy.checks import Flag
 from ..anatomy.naming import Naming
 from ..labels import TABLE
-from ..preprocessing import prepare
+from ..preprocessing import Prepared, prepare
 from ..scan import Scan, write_labels
 from ..words import counted
 from .answers import answers
-from .assembly import Assembly
+from .assembly import Assembly, model_to_world
 from .model import Model
 from .plausibility import measure
 from .slices import slice_flags
 from .triage import UNNAMED, Triage, judge, outline_dice
+from .upright import upside_down_flags
+from .voids import void_flags
 from .watch import Watch
 
 
@@ -92,7 +95,7 @@ def segment_scan(scan: Scan, model: Model) -> Segmentation:
         clock.lap("to_native_grid")
     naming = assembly.name()
     if naming is not None:
-        naming = naming.with_flags(slice_flags(ready.images, ready.grid.pixel_mm))
+        naming = naming.with_flags(_of_picture(scan, ready, model, naming, watch))
     clock.lap("naming")
     labels = assembly.labels()
     clock.lap("to_native_grid")
@@ -103,6 +106,18 @@ def segment_scan(scan: Scan, model: Model) -> Segmentation:
         triage = judge(naming, outlines, measures, model.calibration, model.postprocessing.off)
     clock.lap("triage")
     return Segmentation(labels, scan, clock.seconds, naming, triage)
+
+
+def _of_picture(scan: Scan, ready: Prepared, model: Model, naming: Naming, watch: Watch) -> tuple[Flag, ...]:
+    """Return what the picture, beside the structures found in it, says against their names."""
+    to_grid = np.linalg.inv(model_to_world(scan, ready.grid))
+    centres = np.array([e.centre_mm for e in naming.elements if e.kind == "body"]).reshape(-1, 3)
+    bodies = centres @ to_grid[:3, :3].T + to_grid[:3, 3]
+    return (
+        *upside_down_flags(model, ready.images, watch),
+        *void_flags(ready.images, bodies, (scan.frame.spacing_mm[0], ready.grid.pixel_mm)),
+        *slice_flags(ready.images, ready.grid.pixel_mm),
+    )
 
 
 class _Clock:

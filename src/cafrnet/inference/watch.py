@@ -1,6 +1,6 @@
 """What is noted about a network's answer while it goes by, a few slices at a time.
 
-Only sums are kept, so the memory does not grow with the scan. Only voxels that may be something are looked
+Only sums are kept, so the memory hardly grows with the scan. Only voxels that may be something are looked
 at.
 
 Axes: n = slice, k = class, y = model row (caudal), x = model column (posterior), v = voxel, q = kind.
@@ -32,6 +32,7 @@ class Watch:
         mass: [k] probability mass of each class anywhere.
         entropy: sum over the column's voxels of the entropy of their class, as a share of the largest.
         column: how many voxels are predicted to be sacrum, body or disc.
+        slices: of each slice, the entropy and the voxels of its part of the column.
         picture: how many pixels of the model grid hold a picture.
         rows: [y, 2, 2]: for bodies and for the canal, number of voxels and sum of their columns.
     """
@@ -42,14 +43,16 @@ class Watch:
         self._groups = groups(num_classes)
         self.inside, self.predicted, self.mass = (np.zeros(num_classes) for _ in range(3))
         self.entropy, self.column, self.picture = 0.0, 0, 0
+        self.slices: list[tuple[float, int]] = []
         self.rows = np.zeros((0, 2, 2))
 
     def add(self, images: np.ndarray, logits: np.ndarray) -> None:
         """Note a batch: images [n, y, x] and logits [n, k, y, x]."""
         self.picture += int((images > 0).sum())
         chosen = self._of_interest(logits)
-        _, y, x = np.nonzero(chosen)
+        n, y, x = np.nonzero(chosen)
         if not len(y):
+            self.slices += [(0.0, 0)] * len(images)
             return
         p, kinds = calibrated(logits.transpose(1, 0, 2, 3)[:, chosen], *self._temperatures)
         what = kinds.argmax(axis=0)
@@ -59,15 +62,21 @@ class Watch:
             self.inside[ids] += here.sum(axis=1)
             self.predicted[ids] += (here / kinds[q, own]).sum(axis=1)
             self.mass[ids] += p[ids].sum(axis=1)
-        sure = p[:, (what >= SACRUM) & (what <= DISC)]
-        self.column += sure.shape[1]
-        self.entropy += float(-(sure * np.log(np.maximum(sure, TINY))).sum() / np.log(len(p)))
+        column = (what >= SACRUM) & (what <= DISC)
+        self._add_entropy(p[:, column], n[column], len(images))
         self._add_rows(what, y, x, logits.shape[2])
 
     def _of_interest(self, logits: np.ndarray) -> np.ndarray:
         """Return [n, y, x] whether a voxel may be something; without any exponential, to be quick."""
         lead = logits[:, 1:].max(axis=1) - logits[:, 0]
         return lead > self._temperatures[1] * np.log(LEAST_ODDS)
+
+    def _add_entropy(self, p: np.ndarray, n: np.ndarray, count: int) -> None:
+        entropy = -(p * np.log(np.maximum(p, TINY))).sum(axis=0) / np.log(len(p))
+        sums, voxels = np.bincount(n, entropy, minlength=count), np.bincount(n, minlength=count)
+        self.slices += [(float(e), int(v)) for e, v in zip(sums, voxels, strict=True)]
+        self.entropy += float(entropy.sum())
+        self.column += len(n)
 
     def _add_rows(self, what: np.ndarray, y: np.ndarray, x: np.ndarray, height: int) -> None:
         if not len(self.rows):
