@@ -150,6 +150,7 @@ def test_wrong_places(run, tmp_path):
         ([a, b], tmp_path / "out", "would get the same output name"),
         ([a, b], tmp_path / "y.nii.gz", "one output name"),
         ([a], tmp_path / "y.mha", "a name that ends in .nii.gz"),
+        ([a], tmp_path / "y.txt", "a name that ends in .nii.gz"),
         ([a], tmp_path / "y.png", "only the labels of a PNG"),
         ([tmp_path / "a"], tmp_path / "out", "is a folder; name its label maps"),
         ([tmp_path / "*.mha"], tmp_path / "out", "matches nothing"),
@@ -488,11 +489,27 @@ def test_segments_of_slicer_are_known_by_their_names(run, tmp_path):
         given[labels == TABLE[name].id] = value
     seg = save_segments(tmp_path / "a.seg.nrrd", [given], at, [("L5", 1, 0), ("L4", 2, 0), ("L4/L5", 3, 0)])
     code, printed, _ = run(seg, "--shift", "+1")
-    assert (code, printed) == (0, [str(tmp_path / "out/a.nii.gz")])
+    assert (code, printed) == (0, [str(tmp_path / "out/a_seg.nii.gz")])
     after, affine = read_labels(printed[0])
     np.testing.assert_allclose(affine, at, atol=1e-5)
     for value, name in ((0, "background"), (1, "L4"), (2, "L3"), (3, "L3/L4")):
         assert (after[given == value] == TABLE[name].id).all()
+
+
+@pytest.mark.parametrize("words", [(), ("--overwrite",)])
+def test_a_scan_is_never_replaced_by_a_label_map(run, tmp_path, words):
+    """Slicer keeps ``a.seg.nrrd`` beside ``a.nii.gz``, and nothing says that this is its scan."""
+    pytest.importorskip("SimpleITK", reason="the 'itk' extra is not installed")
+    _, labels, at = stairs()
+    scan = write_stairs(tmp_path / "here/a.nii.gz")
+    seg = save_segments(tmp_path / "here/a.seg.nrrd", [labels], at, [("L5", 2, 0), ("L4", 3, 0)])
+    before = sha256(scan)
+    assert run(seg, "--shift", "+1", *words, out=tmp_path / "here")[0] == 0
+    assert (tmp_path / "here/a_seg.nii.gz").is_file()
+    code, _, said = run(seg, "--shift", "+1", *words, out=scan)
+    assert code == 1
+    assert "is no label map of cafrnet's, a scan perhaps, and is not replaced" in said[0]
+    assert sha256(scan) == before
 
 
 def test_a_segment_without_a_name_stops_its_file(run, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from cafrnet.anatomy import NamingOptions
 from cafrnet.inference import segment_scan
 from cafrnet.inference.answers import SLICES_AT_ONCE, answers, neighbours_share
+from cafrnet.inference.calibration import Calibration
 from cafrnet.scan import Scan
 from handmade import stairs
 
@@ -67,6 +68,13 @@ def test_one_slice_and_two(model, values):
 def test_nothing_is_mixed_where_slices_lie_far_apart_or_the_step_is_off(model, off):
     assert told(model, [1, 0, 4], 4.4)[0] == [1, 0, 4]
     assert told(model, [1, 0, 4], 1.8, postprocessing=NamingOptions.without(off))[0] == [1, 0, 4]
+
+
+@pytest.mark.parametrize(("off", "added"), [((), 0.5), (("offsets",), 0), (("kinds",), 0), (("blend",), 0.5)])
+def test_offsets_are_a_step_of_their_own(model, off, added):
+    known = Calibration(offsets={"sacrum": 0.5})  # class 1
+    options = NamingOptions.without(*off)
+    assert told(model, [1, 3], 4.4, calibration=known, postprocessing=options)[0] == [1 + added, 3 + added]
 
 
 def test_segment_mixes_by_the_scans_own_spacing(model, stairs_scan):

@@ -14,6 +14,7 @@ class NamingOptions:
     Attributes:
         kinds: decide what a pixel is over sums of names. Off, each pixel keeps the class of its own argmax,
             no other step is taken and nothing is said about levels.
+        offsets: kinds are as likely as the calibration found them to be (:mod:`cafrnet.inference.answers`).
         blend: slices that lie near each other share their logits, before anything else is done
             (:mod:`cafrnet.inference.answers`).
         split: cut a piece that is as high as two levels.
@@ -24,6 +25,7 @@ class NamingOptions:
     """
 
     kinds: bool = True
+    offsets: bool = True
     blend: bool = True
     split: bool = True
     join: bool = True

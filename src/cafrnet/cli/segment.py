@@ -54,8 +54,8 @@ def add_parser(subparsers: Any) -> None:
         metavar="STEP",
         action="append",
         default=[],
-        help="leave out a step of post-processing: kinds, blend, split, join, fragments, sequence, sacrum, "
-        "or all",
+        help="leave out a step of post-processing: kinds, offsets, blend, split, join, fragments, sequence, "
+        "sacrum, or all",
     )
     parser.add_argument(
         "--series", default="auto", metavar="UID|auto", help="which series of a DICOM folder (auto)"

@@ -37,9 +37,14 @@ def checked_logits(model: Model, images: np.ndarray) -> np.ndarray:
 
 
 def calibrated_logits(model: Model, images: np.ndarray) -> np.ndarray:
-    """Return :func:`checked_logits` with the offsets of the model's calibration added, kind by kind."""
+    """Return :func:`checked_logits` with the offsets of the model's calibration added, kind by kind.
+
+    That is the step ``offsets`` of post-processing.
+    """
     logits = checked_logits(model, images)
-    for kind, offset in model.calibration.offsets.items() if model.calibration else ():
+    options = model.postprocessing
+    on = options.kinds and options.offsets
+    for kind, offset in model.calibration.offsets.items() if model.calibration and on else ():
         ids = [i for i in TABLE.of_kind(kind) if i < model.num_classes]
         logits[:, ids] += np.float32(offset)
     return logits

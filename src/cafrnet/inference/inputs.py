@@ -20,7 +20,24 @@ logger = logging.getLogger(__name__)
 #: Endings of a name after -o that stands for the label map of a single input.
 SINGLE = (".nii.gz", ".nii", ".png")
 #: Endings after -o that look like a file but that no label map is written in.
-NOT_WRITTEN = (".mha", ".mhd", ".nrrd", ".nhdr", ".gz", ".dcm", ".json", ".hdr", ".img", ".mgz", ".zip")
+NOT_WRITTEN = (
+    *(
+        ".mha",
+        ".mhd",
+        ".nrrd",
+        ".nhdr",
+        ".gz",
+        ".dcm",
+        ".hdr",
+        ".img",
+        ".mgz",
+        ".tif",
+        ".tiff",
+        ".jpg",
+        ".jpeg",
+    ),
+    *(".json", ".zip", ".txt", ".csv", ".yaml", ".pdf"),
+)
 
 
 @dataclass(frozen=True)

@@ -290,6 +290,12 @@ def _write(
         raise InputError(
             f"{job.source}: its scan, {record['input']['path']}, would be overwritten; name another OUT"
         )
+    own = os.path.realpath(job.source) == os.path.realpath(job.labels)
+    if job.labels.exists() and not own and not is_output(job.labels):
+        raise InputError(
+            f"{job.source}: {job.labels} is no label map of cafrnet's, a scan perhaps, and is not replaced, "
+            "not even with --overwrite; give another name after -o, or move it away"
+        )
     wanted = [job.labels, *([job.preview] if scan else []), *([job.record] if record else [])]
     stale = [path for path in job.outputs if path not in wanted and path.exists() and is_output(path)]
     there = [path for path in (*wanted, *stale) if path.exists()]

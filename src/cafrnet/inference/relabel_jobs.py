@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..files import stem
+from ..scan import is_segmentation
 from .inputs import NOT_WRITTEN, SINGLE, Job
 
 
@@ -17,8 +18,8 @@ def plan_relabelling(inputs: Sequence[str | os.PathLike[str]], out: str | os.Pat
 
     Args:
         inputs: label maps, or globs of them.
-        out: folder, in which each keeps its name (other formats become .nii.gz); or, for a single one, the
-            name of the new label map.
+        out: folder, in which each keeps its name (other formats become .nii.gz, ``scan.seg.nrrd`` becomes
+            ``scan_seg.nii.gz``); or, for a single one, the name of the new label map.
 
     Raises:
         UsageError: nothing found, a folder, two with one output name, an output that is another's input, a
@@ -56,6 +57,8 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _written_name(source: Path) -> str:
+    if is_segmentation(source):  # lies beside scan.nii.gz as scan.seg.nrrd
+        return stem(source) + "_seg.nii.gz"
     return source.name if source.name.lower().endswith(SINGLE) else stem(source) + ".nii.gz"
 
 
