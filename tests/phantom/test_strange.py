@@ -28,7 +28,7 @@ def test_every_kind_is_a_sagittal_scan_and_the_same_seed_gives_the_same(kind, ba
     assert one.voxels.dtype == base[0].voxels.dtype
     assert kind in one.source
     assert sagittal(one).ndim == 3  # the header calls it sagittal
-    by_chance = kind in ("noise", "bottle", "head", "cervical", "thoracic", "metal")
+    by_chance = kind in ("noise", "bottle", "head", "cervical", "thoracic", "metal", "upside-down-cut")
     assert np.array_equal(one.voxels, other.voxels) != by_chance
     if kind in ("noise", "bottle", "head"):
         assert one.voxels.shape == base[0].voxels.shape
@@ -100,3 +100,13 @@ def test_an_unknown_kind_names_the_nearest():
 
 def test_a_base_is_drawn_where_none_is_given():
     assert strange_scan("upside-down", 0).voxels.shape == (256, 256, 12)
+
+
+def test_upside_down_and_cut_is_the_lower_part_of_upside_down():
+    base = make_phantom(3, SMALL)
+    whole = strange_scan("upside-down", 5, (base.scan, base.labels))
+    cut = strange_scan("upside-down-cut", 5, (base.scan, base.labels))
+    rows, kept = whole.voxels.shape[1], cut.voxels.shape[1]
+    assert 0.8 * rows - 1 <= kept <= 0.95 * rows + 1
+    assert np.array_equal(cut.voxels, whole.voxels[:, :kept])
+    assert np.array_equal(cut.affine, whole.affine)  # index 1 grows upwards, so the top is missing

@@ -171,6 +171,13 @@ def _flipped(axis: int) -> Callable[[np.random.Generator, Scan, np.ndarray], Sca
     return make
 
 
+def _upside_down_and_cut(rng: np.random.Generator, scan: Scan, labels: np.ndarray) -> Scan:
+    """The same, and 5 to 20 % of the rows missing at what is then the top: no sacrum hangs there to be seen."""
+    turned = _flipped(1)(rng, scan, labels)
+    kept = round((1 - rng.uniform(0.05, 0.2)) * turned.voxels.shape[1])
+    return Scan(np.ascontiguousarray(turned.voxels[:, :kept]), turned.affine)
+
+
 def _sideways(rng: np.random.Generator, scan: Scan, _: np.ndarray) -> Scan:
     """A header that exchanges up-down and front-back: the spine lies on its side."""
     return Scan(np.ascontiguousarray(scan.voxels.transpose(1, 0, 2)), scan.affine)
@@ -186,6 +193,7 @@ STRANGE = {
     "axial": Strange("axial planes that the header calls sagittal", _axial),
     "metal": Strange("screws in most lumbar bodies", _metal),
     "upside-down": Strange("a header that exchanges up and down", _flipped(1)),
+    "upside-down-cut": Strange("the same, cut at what is then the top", _upside_down_and_cut),
     "front-back": Strange("a header that exchanges front and back", _flipped(0)),
     "sideways": Strange("a header that lays the spine on its side", _sideways),
     "left-right": Strange("a header that exchanges left and right", _flipped(2), may_pass=True),
