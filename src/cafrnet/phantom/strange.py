@@ -172,7 +172,7 @@ def _flipped(axis: int) -> Callable[[np.random.Generator, Scan, np.ndarray], Sca
 
 
 def _upside_down_and_cut(rng: np.random.Generator, scan: Scan, labels: np.ndarray) -> Scan:
-    """The same, and 5 to 20 % of the rows missing at what is then the top: no sacrum hangs there to be seen."""
+    """The same with 5 to 20 % of the rows missing at what is then the top: no sacrum hangs there."""
     turned = _flipped(1)(rng, scan, labels)
     kept = round((1 - rng.uniform(0.05, 0.2)) * turned.voxels.shape[1])
     return Scan(np.ascontiguousarray(turned.voxels[:, :kept]), turned.affine)
