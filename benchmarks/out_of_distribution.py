@@ -1,7 +1,8 @@
 """How far a model holds outside of what it was trained on: curves over contrast, grid, signal and pose.
 
     python benchmarks/out_of_distribution.py run DATA --run RUN SPLIT [--run RUN SPLIT ...] -o OUT
-        [--cases 3] [--phantoms 6] [--strengths 4] [--calibration-of RUN] [--minutes M] [--threads 1]
+        [--cases 3] [--phantoms 6] [--strengths 4] [--only CONDITION ...] [--calibration-of RUN]
+        [--minutes M] [--threads 1]
     python benchmarks/out_of_distribution.py run --bundle default -o OUT
     python benchmarks/out_of_distribution.py report OUT [--figure PNG]
 
@@ -408,10 +409,10 @@ def chosen(strengths: Sequence[float], n: int) -> list[float]:
     return [strengths[round((k + 1) * len(strengths) / n) - 1] for k in range(n)]
 
 
-def trials(source: str, strengths: int) -> list[tuple[str, float]]:
+def trials(source: str, strengths: int, only: Sequence[str] = ()) -> list[tuple[str, float]]:
     """Return condition and strength of every trial of a scan, the scan as it is first."""
-    each = ((name, s) for name, one in CONDITIONS[source].items() for s in chosen(one.strengths, strengths))
-    return [("as it is", 0.0), *each]
+    some = {name: one for name, one in CONDITIONS[source].items() if not only or name in only}
+    return [("as it is", 0.0), *((n, s) for n, one in some.items() for s in chosen(one.strengths, strengths))]
 
 
 def try_one(
@@ -454,7 +455,7 @@ def run(args: argparse.Namespace) -> None:
     rows = [r for r in rows if r["model"] in {mark for _, mark, _ in models}]
     for model, mark, source, name, make in bases(models, args.phantoms):
         here = {(r["model"], r["scan"], r["condition"], r["strength"]) for r in rows}
-        todo = [t for t in trials(source, args.strengths) if (mark, name, *t) not in here]
+        todo = [t for t in trials(source, args.strengths, args.only) if (mark, name, *t) not in here]
         if not todo:
             continue
         if args.minutes and time.monotonic() - began > 60 * args.minutes:
@@ -585,6 +586,9 @@ def main() -> None:
     a.add_argument("--cases", type=int, default=3, help="of each run's val part")
     a.add_argument("--phantoms", type=int, default=6)
     a.add_argument("--strengths", type=int, default=4, choices=(1, 2, 4))
+    a.add_argument(
+        "--only", nargs="+", default=(), choices=sorted({n for c in CONDITIONS.values() for n in c})
+    )
     a.add_argument("--calibration-of", metavar="RUN")
     a.add_argument("--minutes", type=float)
     a.add_argument("--threads", type=int, default=1)
