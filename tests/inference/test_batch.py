@@ -124,7 +124,9 @@ def test_the_record_is_written_last(inputs, tmp_path, model, monkeypatch):
     order = []
     for name in ("write_labels", "write_preview", "write_json"):
         real = getattr(stages, name)
-        monkeypatch.setattr(stages, name, lambda *a, name=name, real=real: (order.append(name), real(*a)))
+        monkeypatch.setattr(
+            stages, name, lambda *a, name=name, real=real, **k: (order.append(name), real(*a, **k))
+        )
     run(inputs / "a.nii.gz", tmp_path / "out", model)
     assert order == ["write_labels", "write_preview", "write_json"]
 

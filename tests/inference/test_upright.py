@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cafrnet.anatomy import NamingOptions
 from cafrnet.inference.upright import upside_down_flags
 from cafrnet.inference.watch import Watch
 
@@ -36,7 +37,12 @@ def network(likes_head_above):
 
 def model(engine):
     return SimpleNamespace(
-        engine=engine, num_classes=22, calibration=None, not_trained_ids=(), path="net", views=()
+        engine=engine,
+        num_classes=22,
+        calibration=None,
+        not_trained_ids=(),
+        path="net",
+        postprocessing=NamingOptions(),
     )
 
 
