@@ -69,6 +69,7 @@ def watched(folder: Path, path: Path, deadly=(), seconds=0.0):
 
     def load():
         import_module("cafrnet.inference.answers").SLICES_AT_ONCE = 8  # a scan is one call
+        import_module("cafrnet.inference.segment").upside_down_flags = lambda *_: ()  # without a second look
         model = load_model(path, threads=1)
         engine = model.engine
 
