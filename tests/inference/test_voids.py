@@ -41,6 +41,14 @@ def test_holes_in_all_bodies():
     assert 0.45 < int(flag.message.split("%")[0]) / 100 < 0.6
 
 
+def test_a_column_that_is_dark_as_a_whole_has_no_holes():
+    dim = picture() * 0.06  # tissue of 0.024
+    assert void_flags(dim, BODIES, STEP_MM) == ()
+    holes = with_holes(8.0)
+    holes[holes == 0.01] = 0.0
+    assert len(void_flags(holes * 0.06, BODIES, STEP_MM)) == 1
+
+
 def test_a_hole_in_one_body_is_none_of_many():
     assert void_flags(with_holes(12.0, [2]), BODIES, STEP_MM) == ()
 
