@@ -54,5 +54,5 @@ def test_a_hole_in_one_body_is_none_of_many():
 
 
 def test_bodies_in_any_order_and_a_column_beyond_the_picture():
-    assert len(void_flags(with_holes(12.0), BODIES[::-1], STEP_MM)) == 1
+    assert len(void_flags(with_holes(8.0), BODIES[::-1], STEP_MM)) == 1
     assert void_flags(picture(), BODIES + np.array([50.0, 0, 0]), STEP_MM) == ()

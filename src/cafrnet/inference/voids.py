@@ -12,14 +12,14 @@ import numpy as np
 
 from ..anatomy.checks import Flag
 
-#: Grey value, 0 to 1, below which there is no signal, if it is also below this share of the column's own bright
-#: parts (the 90th percentile): a surface coil may leave all of the column dark beside the skin.
+#: Grey value, 0 to 1, below which there is no signal, if it is also below this share of the column's own
+#: bright parts (the 98th percentile): a surface coil may leave all of the column dark beside the skin.
 NO_SIGNAL, SHARE_OF_BRIGHT = 0.03, 0.1
 #: How far around the line through the middles of the bodies is looked, in mm: half of a body's half depth.
 RADIUS_MM = 8.0
 #: From this share without signal on it is no bone and no disc. In 16 scans of spider-space it is 0.2 to 8 %,
-#: with the skin of the back eight times as bright up to 10 %, in phantoms of three contrasts at most 2 %; with
-#: screws in most lumbar bodies 48 to 86 %.
+#: with the skin of the back eight times as bright up to 13 %, in phantoms of three contrasts at most 2 %;
+#: with screws in most lumbar bodies 48 to 87 %.
 MOST_WITHOUT = 0.25
 
 
@@ -44,7 +44,7 @@ def void_flags(images: np.ndarray, bodies: np.ndarray, step_mm: tuple[float, flo
     if not inside.any():
         return ()
     grey = images[:, rows][inside]
-    share = float((grey < min(NO_SIGNAL, SHARE_OF_BRIGHT * np.percentile(grey, 90))).mean())
+    share = float((grey < min(NO_SIGNAL, SHARE_OF_BRIGHT * np.percentile(grey, 98))).mean())
     if share < MOST_WITHOUT:
         return ()
     return (Flag("voids", (), f"{share:.0%} of the column gives no signal: metal, or a damaged scan"),)
