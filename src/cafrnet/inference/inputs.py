@@ -19,25 +19,9 @@ logger = logging.getLogger(__name__)
 
 #: Endings of a name after -o that stands for the label map of a single input.
 SINGLE = (".nii.gz", ".nii", ".png")
+_IMAGES = (".mha", ".mhd", ".nrrd", ".nhdr", ".dcm", ".hdr", ".img", ".mgz", ".tif", ".tiff", ".jpg", ".jpeg")
 #: Endings after -o that look like a file but that no label map is written in.
-NOT_WRITTEN = (
-    *(
-        ".mha",
-        ".mhd",
-        ".nrrd",
-        ".nhdr",
-        ".gz",
-        ".dcm",
-        ".hdr",
-        ".img",
-        ".mgz",
-        ".tif",
-        ".tiff",
-        ".jpg",
-        ".jpeg",
-    ),
-    *(".json", ".zip", ".txt", ".csv", ".yaml", ".pdf"),
-)
+NOT_WRITTEN = (*_IMAGES, ".gz", ".zip", ".json", ".txt", ".csv", ".yaml", ".pdf")
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ def upside_down_flags(model: Model, images: np.ndarray, watch: Watch) -> tuple[F
 
     Returns:
         A flag of the kind ``upside down`` if the network is surer of the column that way; else nothing.
+
+    Raises:
+        InputError: the network gave something else than finite logits.
     """
     most = max(range(len(images)), key=lambda s: watch.slices[s][1])
     entropy, voxels = watch.slices[most]

@@ -160,8 +160,7 @@ def read_labels(path: str | os.PathLike[str], scheme: Scheme | None = None) -> t
     if not kind.labels:
         raise InputError(f"{path}: label maps can't be read from DICOM; export it as NIfTI")
     labels: tuple[np.ndarray, np.ndarray] = kind.code.read_labels(path)
-    said = written_scheme(path)
-    if scheme is not None and said not in (None, scheme.name):
+    if scheme is not None and (said := written_scheme(path)) not in (None, scheme.name):
         raise InputError(
             f"{path}: it says that its values are those of {said}, not of {scheme.name}; use --labels {said} "
             "or save it without the note in its header if they were changed"
